@@ -1,0 +1,33 @@
+# Two commands for everyone: `make demo` and `make test`. Each sets up .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN ?= runs/demo
+export OMP_WAIT_POLICY ?= PASSIVE
+.PHONY: demo test test-slow check docs clean
+
+demo: .venv/.ready            ## train the demo network on real scanned digits; prints where the results are
+	$(BIN)/lambdanets train digits --out $(RUN)
+
+test: .venv/.ready            ## the whole suite, without what is marked slow
+	$(BIN)/python -m pytest
+
+test-slow: .venv/.ready       ## what takes minutes
+	$(BIN)/python -m pytest -m slow --timeout=3600
+
+check: .venv/.ready .venv/.docs-ready   ## lint, types, arrows, docs
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/zensical build --clean --strict
+
+clean:
+	rm -rf .venv build dist site runs .pytest_cache .ruff_cache src/*.egg-info
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+.venv/.docs-ready: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
