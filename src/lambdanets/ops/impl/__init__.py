@@ -1,0 +1,1 @@
+"""One module an order of contraction; orders never import each other."""
