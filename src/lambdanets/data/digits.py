@@ -1,0 +1,145 @@
+"""The 1 797 real scanned digits that scikit-learn ships, split by form so that no hand is in training and test.
+
+The samples are 14 forms of consecutive images, one writing hand each (forms 9 and 10 look alike and stay on one side).
+A random split would leak hands. Training: forms 0–8 and 13, 1 287 images; test: forms 9–12, 510 images.
+Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998, the part of 8 × 8 pixels.
+
+Letters: b batch, y rows and x columns of pixels.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lambdanets.data.counter import Purpose, random_uniforms
+from lambdanets.preprocess import Preprocess
+
+FORM_BOUNDARIES = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
+TRAIN_FORMS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 13)
+TEST_FORMS = (9, 10, 11, 12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitsConfig:
+    """How the digits are enlarged, varied and split."""
+
+    image_size: int = 32
+    """Side of the network's input, in pixels, at least 8."""
+    padding: int = 1
+    """Empty pixels set around the 8 × 8 image before it is enlarged, so that strokes at its edge are not cut; 0…8."""
+    rotation: float = 10.0
+    """Largest turn of a training image, in degrees to either side, 0…180."""
+    scaling: float = 0.1
+    """Largest change of size of a training image, as a fraction, 0…0.9."""
+    shear: float = 10.0
+    """Largest slant of a training image, in degrees to either side, 0…60."""
+    translation: float = 0.08
+    """Largest shift of a training image, as a fraction of its side, 0…1."""
+    validation_forms: tuple[int, ...] = ()
+    """Training forms held out to choose settings by. With any, the run is judged on them and never sees the test."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers outside the ranges above, and forms that are not training forms."""
+        ranges = {"image_size": (8, 1024), "padding": (0, 8), "rotation": (0, 180), "scaling": (0, 0.9)}
+        ranges |= {"shear": (0, 60), "translation": (0, 1)}
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        strangers = sorted(set(self.validation_forms) - set(TRAIN_FORMS))
+        if strangers or set(TRAIN_FORMS) <= set(self.validation_forms):
+            raise ValueError(
+                f"data.validation_forms: got {list(self.validation_forms)}, wanted some, not all, of {TRAIN_FORMS}."
+            )
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What every image goes through before the network; the statistics are those of the training forms."""
+        return Preprocess(size=(self.image_size, self.image_size), mean=(0.2,), std=(0.3,))
+
+    def load(self) -> "Digits":
+        """The three splits, in memory."""
+        training = [form for form in TRAIN_FORMS if form not in self.validation_forms]
+        return Digits(
+            train=load_split(training, self),
+            validation=load_split(self.validation_forms, self) if self.validation_forms else None,
+            test=load_split(TEST_FORMS, self),
+        )
+
+
+@dataclass(frozen=True)
+class DigitsSplit:
+    """Some forms of the digits: 8 × 8 images as scanned, and the enlarged and normalised batches made of them."""
+
+    images: Float[Tensor, "n 1 8 8"]
+    labels: Int[Tensor, " n"]
+    config: DigitsConfig
+    num_classes: int = 10
+    num_channels: int = 1
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.labels)
+
+    def plain(self, indices: NDArray[np.int64]) -> tuple[Float[Tensor, "b 1 y x"], Int[Tensor, " b"]]:
+        """The images of these indices as they are, and their labels."""
+        still = torch.eye(2, 3).expand(len(indices), 2, 3)
+        return self._render(indices, still), self.labels[indices]
+
+    def augmented(
+        self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int
+    ) -> tuple[Float[Tensor, "b 1 y x"], Int[Tensor, " b"]]:
+        """The images, each turned, slanted, scaled and shifted by chance, and their labels.
+
+        The chance is a pure function of (seed, epoch, index): no state, the same on any worker.
+        """
+        return self._render(indices, random_affines(indices, epochs, seed, self.config)), self.labels[indices]
+
+    def _render(self, indices: NDArray[np.int64], affines: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b 1 y x"]:
+        """Enlarged and moved in one interpolation, so that a training image is no more blurred than a test image."""
+        scanned = F.pad(self.images[indices], [self.config.padding] * 4)
+        side = self.config.image_size
+        grid = F.affine_grid(affines, [len(indices), 1, side, side], align_corners=False)
+        enlarged = F.grid_sample(scanned, grid, mode="bicubic", align_corners=False).clamp(0, 1)
+        return self.config.preprocess.normalize(enlarged)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """The digits, split. The validation split is None unless training forms were held out."""
+
+    train: DigitsSplit
+    validation: DigitsSplit | None
+    test: DigitsSplit
+
+
+def load_split(forms: Sequence[int], config: DigitsConfig) -> DigitsSplit:
+    """The images of these forms, pixels in 0…1, in the order in which scikit-learn stores them."""
+    from sklearn.datasets import load_digits  # slow to import, and only this function needs it
+
+    pixels, digits = load_digits(return_X_y=True)
+    chosen = np.concatenate([np.arange(FORM_BOUNDARIES[form], FORM_BOUNDARIES[form + 1]) for form in forms])
+    images = torch.tensor(pixels[chosen] / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
+    return DigitsSplit(images, torch.tensor(digits[chosen], dtype=torch.int64), config)
+
+
+def random_affines(
+    indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int, config: DigitsConfig
+) -> Float[Tensor, "b 2 3"]:
+    """Maps from output to input coordinates (−1…1), uniform within the ranges of the config."""
+    draws = random_uniforms(Purpose.AUGMENT, seed, epochs[:, None], indices[:, None], np.arange(6))
+    chances = torch.from_numpy(draws * 2 - 1)
+    turn = chances[:, 0] * math.radians(config.rotation)
+    slant = (chances[:, 1] * math.radians(config.shear)).tan()
+    scale_x, scale_y = (1 + chances[:, 2:4] * config.scaling).unbind(1)
+    shift_x, shift_y = (chances[:, 4:6] * 2 * config.translation).unbind(1)  # the side is 2 long: −1…1
+    cos, sin = turn.cos(), turn.sin()
+    to_x = [cos / scale_x, (cos * slant - sin) / scale_y, shift_x]
+    to_y = [sin / scale_x, (sin * slant + cos) / scale_y, shift_y]
+    return torch.stack(to_x + to_y, dim=1).reshape(-1, 2, 3).float()
