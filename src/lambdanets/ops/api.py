@@ -11,6 +11,7 @@ from lambdanets.ops.choice import IMPLS, Explanation, explain_problem, find, tak
 from lambdanets.ops.content import apply_content, content_lambda
 from lambdanets.ops.contracts import Aligned, in_layout, is_channels_last, position
 from lambdanets.ops.impl import reference
+from lambdanets.ops.precision import autocast_dtype, own_precision
 from lambdanets.ops.problem import NormalizeKeys, Problem, check_masks, check_tensors
 
 
@@ -53,20 +54,21 @@ def apply_lambdas(
     _check_names(normalize_keys, impl)
     problem = Problem.of(query, key, value, table, pair_mask)
     if impl == reference.NAME or (impl == "auto" and takes_reference(problem)):
-        return reference.apply(query, key, value, table, _visible(value, context_mask, pair_mask), normalize_keys)
-    if not torch.compiler.is_compiling():
-        find(impl, problem)
+        visible = _visible(value, context_mask, pair_mask)
+        with own_precision(query.device.type):
+            return reference.apply(query, key, value, table, visible, normalize_keys)
+    if table is not None and not torch.compiler.is_compiling():
+        find(impl, problem)  # a named order that is not able says so before anything is computed
     query, value = Aligned.apply(query), Aligned.apply(value)
-    output = None
-    if key is not None:
-        content = content_lambda(key, value, context_mask=context_mask, normalize_keys=normalize_keys)
-        output = apply_content(query, content)
-    if table is not None:
-        seen = value if context_mask is None else value.masked_fill(~context_mask[:, None, None], 0)
-        positions = position(query, seen, table, impl)
-        output = positions if output is None else output + positions
-    assert output is not None  # check_tensors refuses a call with neither part
-    return in_layout(output, is_channels_last(query))
+    with own_precision(query.device.type):
+        parts = []
+        if key is not None:
+            content = content_lambda(key, value, context_mask=context_mask, normalize_keys=normalize_keys)
+            parts.append(apply_content(query, content))
+        if table is not None:
+            seen = value if context_mask is None else value.masked_fill(~context_mask[:, None, None], 0)
+            parts.append(position(query, seen, table, impl))
+    return in_layout(sum(parts[1:], start=parts[0]), is_channels_last(query))
 
 
 def explain(
@@ -103,10 +105,9 @@ def explain(
 
 def _autocast(query: Tensor, key: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
     """The inputs as autocast wants them; keys stay as they are, for they are normalised in fp32 anyway."""
-    device = query.device.type
-    if device == "meta" or not torch.is_autocast_enabled(device) or query.dtype == torch.float64:
+    dtype = autocast_dtype(query.device.type)
+    if dtype is None or query.dtype == torch.float64:
         return query, key, value
-    dtype = torch.get_autocast_dtype(device)
     return query.to(dtype), key, value.to(dtype)
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lambdanets.ops.precision import at_least_fp32, own_precision
 from lambdanets.ops.problem import NormalizeKeys
 
 
@@ -16,7 +17,7 @@ def normalized_keys(
     key: Float[Tensor, "b k u *M"], context_mask: Bool[Tensor, "b *M"] | None, how: NormalizeKeys = "softmax"
 ) -> Float[Tensor, "b k u m"]:
     """K̄ of shape (b, k, u, m): keys normalised over the visible context positions, each (k, u) by itself."""
-    keys = key.flatten(3).to(torch.promote_types(key.dtype, torch.float32))
+    keys = key.flatten(3).to(at_least_fp32(key.dtype))
     hidden = None if context_mask is None else ~context_mask.flatten(1)[:, None, None]
     if how == "softmax":
         if hidden is None:
@@ -45,11 +46,12 @@ def content_lambda(
 
     Source: Bello 2021, section 3.1, "the content lambda".
     """
-    keys = normalized_keys(key, context_mask, normalize_keys).flatten(2)
-    if context_mask is not None:
-        value = value.masked_fill(~context_mask[:, None, None], 0)
-    values = value.flatten(3).flatten(2).to(keys.dtype)
-    return (values @ keys.mT).mT
+    with own_precision(value.device.type):
+        keys = normalized_keys(key, context_mask, normalize_keys).flatten(2)
+        if context_mask is not None:
+            value = value.masked_fill(~context_mask[:, None, None], 0)
+        values = value.flatten(2).to(keys.dtype)
+        return (values @ keys.mT).mT
 
 
 def apply_content(query: Float[Tensor, "b h k *N"], content: Float[Tensor, "b k v"]) -> Float[Tensor, "b h v *N"]:

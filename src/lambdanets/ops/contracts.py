@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lambdanets.ops.choice import find
+from lambdanets.ops.precision import own_precision
 from lambdanets.ops.problem import Problem
 
 CHANNEL_AXES = (1, 2)
@@ -27,7 +28,9 @@ def in_layout(tensor: Tensor, channels_last: bool) -> Tensor:
     """The (b, c1, c2, *N) tensor, dense in memory: contiguous, or with its channel axes varying fastest."""
     if not channels_last:
         return tensor.contiguous()
-    return tensor.movedim(CHANNEL_AXES, (-2, -1)).contiguous().movedim((-2, -1), CHANNEL_AXES)
+    moved = tensor.movedim(CHANNEL_AXES, (-2, -1)).contiguous()
+    # The view makes the strides canonical: at batch 1 the first may be anything, which misleads the pools.
+    return moved.view(moved.shape).movedim((-2, -1), CHANNEL_AXES)
 
 
 @torch.library.custom_op("lambdanets::position", mutates_args=())
@@ -35,7 +38,8 @@ def position(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
     """Σ_{m,k,u} q[b,h,k,n] R[k,u,m−n] V[b,v,u,m] of shape (b, h, v, *N), in the layout and dtype of query."""
     order = find(impl, Problem.of(query, None, value, table))
     q, v, r = _computable(query, value, table)
-    return in_layout(order.forward(q, v, r).to(query.dtype), is_channels_last(query))
+    with own_precision(query.device.type):
+        return in_layout(order.forward(q, v, r).to(query.dtype), is_channels_last(query))
 
 
 @position.register_fake
@@ -51,7 +55,8 @@ def position_backward(
     """Gradients of query, value and table, each like its input; those not needed are empty tensors."""
     order = find(impl, Problem.of(query, None, value, table), backward=True)
     q, v, r = _computable(query, value, table)
-    gradients = order.backward(grad.to(q.dtype), q, v, r, (needs[0], needs[1], needs[2]))
+    with own_precision(query.device.type):
+        gradients = order.backward(grad.to(q.dtype), q, v, r, (needs[0], needs[1], needs[2]))
     return (
         _like(query, gradients[0], True),
         _like(value, gradients[1], True),

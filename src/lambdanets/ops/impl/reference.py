@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambdanets.ops.cost import Cost
+from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import NormalizeKeys, Problem
 
 NAME = "reference"
@@ -60,7 +61,7 @@ def apply(
 
 def _normalize(key: Tensor, visible: Tensor, how: NormalizeKeys) -> Tensor:
     """Keys (b, k, u, m) normalised over the positions each query sees: (b, n or 1, k, u, m), fp32 or wider."""
-    keys = key.to(torch.promote_types(key.dtype, torch.float32))[:, None]
+    keys = key.to(at_least_fp32(key.dtype))[:, None]
     seen = visible[:, :, None, None, :]
     if how == "none":
         return keys.masked_fill(~seen, 0)

@@ -1,0 +1,6 @@
+"""Lambda layers as modules, and the small modules their networks need."""
+
+from lambdanets.layers.lambda_layer import LambdaLayer as LambdaLayer
+from lambdanets.layers.position_table import PositionTable as PositionTable
+from lambdanets.layers.position_table import global_scope as global_scope
+from lambdanets.layers.squeeze_excite import SqueezeExcite as SqueezeExcite

@@ -1,0 +1,161 @@
+"""The lambda layer (Bello 2021, section 3): a drop-in for a 3 × 3 convolution or for self-attention over a map.
+
+Letters: b batch, d channels, n query positions (a map of sides N), m context positions (sides M), h heads, k key
+depth, v value depth (= d / h), u intra-depth.
+"""
+
+from collections.abc import Sequence
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lambdanets.layers.masked_norm import masked_batch_norm
+from lambdanets.layers.position_table import PositionTable
+from lambdanets.ops import apply_lambdas
+from lambdanets.ops.problem import NormalizeKeys
+
+_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
+
+class LambdaLayer(nn.Module):
+    """Maps x (b, dim, *N) to (b, dim_out, *N / stride): long-range interactions without attention maps.
+
+    Args:
+        dim: channels of the input.
+        dim_out: channels of the output, divisible by num_heads; None: dim.
+        dim_context: channels of the context; None: dim.
+        dim_key: k, query and key depth.
+        num_heads: h, queries a position; they share one lambda, so more heads cost less.
+        dim_intra: u, intra-depth.
+        scope: what a position sees around itself: an odd side, or one odd side an axis; None: content only.
+            `global_scope(size)` gives the scope that sees a whole map of that size.
+        content: False: position part only.
+        normalize_keys: "softmax", or the paper's ablation "l2" or "none".
+        stride: above 1, a 3-wide average pool of this stride follows the layer.
+        table: a `PositionTable` to share with other layers; it then decides the scope. None: the layer's own.
+        num_axes: map axes, 1 to 3.
+        impl: order of contraction, see `lambdanets.apply_lambdas`.
+
+    Raises:
+        ValueError: an option out of range; the message says what to use.
+
+    Initialisation is the paper's: W_K, W_V of standard deviation d^-½, W_Q of (k·d)^-½, the table N(0, 1).
+    """
+
+    def __init__(  # the paper's letters are the options; composition would only rename them
+        self,
+        dim: int,
+        dim_out: int | None = None,
+        *,
+        dim_context: int | None = None,
+        dim_key: int = 16,
+        num_heads: int = 4,
+        dim_intra: int = 1,
+        scope: int | Sequence[int] | None = 23,
+        content: bool = True,
+        normalize_keys: NormalizeKeys = "softmax",
+        stride: int = 1,
+        table: PositionTable | None = None,
+        num_axes: int = 2,
+        impl: str = "auto",
+    ):
+        super().__init__()
+        dim_out, dim_context = dim_out or dim, dim_context or dim
+        _check_options(dim_out, num_heads, num_axes, scope, content)
+        self.dim_key, self.num_heads, self.dim_intra = dim_key, num_heads, dim_intra
+        self.dim_value = dim_out // num_heads
+        self.normalize_keys: NormalizeKeys = normalize_keys
+        self.impl = impl
+        convolution, norm = _CONVOLUTIONS[num_axes], _NORMS[num_axes]
+        self.to_query = convolution(dim, num_heads * dim_key, 1, bias=False)
+        self.to_key = convolution(dim_context, dim_key * dim_intra, 1, bias=False) if content else None
+        self.to_value = convolution(dim_context, self.dim_value * dim_intra, 1, bias=False)
+        self.norm_query = norm(num_heads * dim_key)
+        self.norm_value = norm(self.dim_value * dim_intra)
+        if table is not None:
+            _check_shared(table, dim_key, dim_intra, num_axes)
+        elif scope is not None:
+            table = PositionTable(dim_key, dim_intra, scope, num_axes)
+        self.positions = table
+        self.pool = _POOLS[num_axes](3, stride, padding=1) if stride > 1 else nn.Identity()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the projections anew, as the paper does; the table is its own module's affair."""
+        dim = self.to_query.in_channels
+        nn.init.normal_(self.to_query.weight, std=(self.dim_key * dim) ** -0.5)
+        for projection in (self.to_key, self.to_value):
+            if projection is not None:
+                nn.init.normal_(projection.weight, std=projection.in_channels**-0.5)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b d *N"],
+        context: Float[Tensor, "b c *M"] | None = None,
+        context_mask: Bool[Tensor, "b *M"] | None = None,
+        pair_mask: Tensor | str | None = None,
+    ) -> Tensor:
+        """The layer's output, (b, dim_out, *N), its sides divided by the stride; channels_last is kept.
+
+        Args:
+            x: (b, dim, *N).
+            context: (b, dim_context, *M); None: x itself. With a position table M must equal N.
+            context_mask: (b, *M), True = visible: padding contributes nothing, to the norms' statistics neither.
+            pair_mask: "causal" or bool (n, m) or (b, n, m), see `lambdanets.apply_lambdas`.
+        """
+        self._check_input(x, context)
+        query_mask = context_mask if context is None else None
+        context = x if context is None else context
+        query = masked_batch_norm(self.norm_query, self.to_query(x), query_mask)
+        value = masked_batch_norm(self.norm_value, self.to_value(context), context_mask)
+        output = apply_lambdas(
+            query.unflatten(1, (self.num_heads, self.dim_key)),
+            None if self.to_key is None else self.to_key(context).unflatten(1, (self.dim_key, self.dim_intra)),
+            value.unflatten(1, (self.dim_value, self.dim_intra)),
+            None if self.positions is None else self.positions(),
+            context_mask=context_mask,
+            pair_mask=pair_mask,
+            normalize_keys=self.normalize_keys,
+            impl=self.impl,
+        )
+        return self.pool(output.flatten(1, 2))
+
+    def _check_input(self, x: Tensor, context: Tensor | None) -> None:
+        axes = self.to_query.weight.ndim - 2
+        for name, tensor, convolution in (("x", x, self.to_query), ("context", context, self.to_value)):
+            if tensor is not None and (tensor.ndim != axes + 2 or tensor.shape[1] != convolution.in_channels):
+                raise ValueError(
+                    f"got {name} of shape {tuple(tensor.shape)}; want (batch, {convolution.in_channels}, …) with "
+                    f"{axes} map axes: reshape it, or build the layer with that dim and num_axes"
+                )
+        if context is None and self.to_value.in_channels != self.to_query.in_channels:
+            raise ValueError(
+                f"got no context, but the layer was built with dim_context={self.to_value.in_channels} beside "
+                f"dim={self.to_query.in_channels}; pass the context"
+            )
+
+
+def _check_options(
+    dim_out: int, num_heads: int, num_axes: int, scope: int | Sequence[int] | None, content: bool
+) -> None:
+    if num_axes not in _CONVOLUTIONS:
+        raise ValueError(f"got num_axes={num_axes}; maps have 1, 2 or 3 axes")
+    if num_heads < 1 or dim_out % num_heads:
+        fitting = [h for h in range(1, min(dim_out, 64) + 1) if dim_out % h == 0]
+        nearest = min(fitting, key=lambda h: abs(h - num_heads))
+        raise ValueError(
+            f"got dim_out={dim_out} and num_heads={num_heads}; the heads must divide the output: use {nearest} heads"
+        )
+    if scope is None and not content:
+        raise ValueError("got scope=None and content=False, which leaves nothing to compute; give one of the two")
+
+
+def _check_shared(table: PositionTable, dim_key: int, dim_intra: int, num_axes: int) -> None:
+    got, axes = tuple(table.table.shape[:2]), len(table.scope)
+    if got != (dim_key, dim_intra) or axes != num_axes:
+        raise ValueError(
+            f"got a shared table with (dim_key, dim_intra) = {got} over {axes} axes; this layer wants "
+            f"({dim_key}, {dim_intra}) over {num_axes}: build the table with the layer's numbers"
+        )

@@ -1,0 +1,49 @@
+"""Batch normalisation whose statistics ignore masked positions."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lambdanets.ops.precision import at_least_fp32
+
+
+def masked_batch_norm(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """`norm(x)` for x (b, d, *N), its batch statistics taken over the positions where mask (b, *N) is True.
+
+    Hidden positions are normalised by the same statistics; they may hold anything finite or not, and come out finite.
+    In eval mode, and without a mask, this is `norm(x)` of the visible positions.
+    """
+    if mask is None:
+        return norm(x)
+    hidden = ~mask[:, None]
+    x = x.masked_fill(hidden, 0)
+    if not isinstance(norm, _BatchNorm) or not (norm.training or norm.running_mean is None):
+        return norm(x)
+    wide = x.to(at_least_fp32(x.dtype))
+    axes = [0, *range(2, x.ndim)]
+    count = mask.sum().clamp(min=1).to(wide.dtype)
+    mean = wide.sum(axes) / count
+    centred = (wide - _per_channel(mean, x)).masked_fill(hidden, 0)
+    variance = centred.square().sum(axes) / count
+    _update_running(norm, mean, variance, count)
+    scale = torch.rsqrt(variance + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    normed = centred * _per_channel(scale, x)
+    return (normed if norm.bias is None else normed + _per_channel(norm.bias, x)).to(x.dtype)
+
+
+def _per_channel(vector: Tensor, x: Tensor) -> Tensor:
+    return vector.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+@torch.no_grad()
+def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    """Running statistics as `nn.BatchNorm` keeps them, with the unbiased variance."""
+    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+        return
+    norm.num_batches_tracked.add_(1)
+    rate = norm.momentum if norm.momentum is not None else 1.0 / norm.num_batches_tracked
+    unbiased = variance * (count / (count - 1).clamp(min=1))
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), rate)
+    norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), rate)
