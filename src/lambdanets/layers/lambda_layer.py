@@ -120,7 +120,9 @@ class LambdaLayer(nn.Module):
             normalize_keys=self.normalize_keys,
             impl=self.impl,
         )
-        return self.pool(output.flatten(1, 2))
+        # Heads and values become channels behind the map axes: a plain flatten(1, 2) of a channels_last output at
+        # batch 1 has a first stride that makes the pools forget the layout.
+        return self.pool(output.movedim((1, 2), (-2, -1)).flatten(-2).movedim(-1, 1))
 
     def _check_input(self, x: Tensor, context: Tensor | None) -> None:
         axes = self.to_query.weight.ndim - 2

@@ -28,9 +28,7 @@ def in_layout(tensor: Tensor, channels_last: bool) -> Tensor:
     """The (b, c1, c2, *N) tensor, dense in memory: contiguous, or with its channel axes varying fastest."""
     if not channels_last:
         return tensor.contiguous()
-    moved = tensor.movedim(CHANNEL_AXES, (-2, -1)).contiguous()
-    # The view makes the strides canonical: at batch 1 the first may be anything, which misleads the pools.
-    return moved.view(moved.shape).movedim((-2, -1), CHANNEL_AXES)
+    return tensor.movedim(CHANNEL_AXES, (-2, -1)).contiguous().movedim((-2, -1), CHANNEL_AXES)
 
 
 @torch.library.custom_op("lambdanets::position", mutates_args=())
