@@ -86,6 +86,7 @@ def test_order_is_as_exact_as_reference_in_low_precision(impl, size, dtype):
 def test_key_normalisations_agree(normalize_keys, impl):
     p = PROBLEMS["2d-square"]
     inputs = make_inputs(p, context_mask=True)
+
     def call(impl):
         return apply_lambdas(
             inputs.query, inputs.key, inputs.value, inputs.table,
@@ -114,9 +115,7 @@ def loops(inputs, p):
                     weights = torch.exp(key[b, k, u, seen] - key[b, k, u, seen].max())
                     total += sum(w * value[b, v, u, m] for w, m in zip(weights / weights.sum(), seen, strict=True))
                 for m in seen if inputs.table is not None else ():
-                    entry = [
-                        y - x + (r - 1) // 2 for x, y, r in zip(places_n[n], places_m[m], p.scope, strict=True)
-                    ]
+                    entry = [y - x + (r - 1) // 2 for x, y, r in zip(places_n[n], places_m[m], p.scope, strict=True)]
                     if all(0 <= e < r for e, r in zip(entry, p.scope, strict=True)):
                         total += inputs.table.detach()[(k, u, *entry)] * value[b, v, u, m]
             for h in range(p.h):
@@ -197,6 +196,7 @@ def test_hidden_positions_may_hold_anything(impl):
 def test_first_and_second_derivatives(impl):
     p = problem((2, 3), (3, 3), b=1, h=2, k=2, v=2, content=False)
     inputs = make_inputs(p)
+
     def call(query, value, table):
         return apply_lambdas(query, None, value, table, impl=impl)
 
