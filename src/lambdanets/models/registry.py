@@ -1,0 +1,73 @@
+"""Every network by name: `create_model` and `list_models`."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from lambdanets.models import lambda_resnet, resnet, tiny
+from lambdanets.models.build import build_network
+from lambdanets.models.lambda_resnet import FamilyOptions, build_lambda_resnet
+from lambdanets.models.network import ResNet
+from lambdanets.models.spec import NetworkOptions, NetworkSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Names that share a table of specs, a class of options and a builder."""
+
+    specs: dict[str, NetworkSpec]
+    """Name → network."""
+    options: type[NetworkOptions]
+    """The options these names take."""
+    build: Callable[..., ResNet]
+    """(spec, options, num_classes=, in_chans=) → network."""
+
+
+FAMILIES = (
+    Family(specs=tiny.SPECS, options=NetworkOptions, build=build_network),
+    Family(specs=resnet.SPECS, options=NetworkOptions, build=build_network),
+    Family(specs=lambda_resnet.SPECS, options=FamilyOptions, build=build_lambda_resnet),
+)
+
+
+def create_model(name: str, *, num_classes: int = 1000, in_chans: int = 3, **options: Any) -> ResNet:
+    """The network `name` with freshly drawn weights, in training mode.
+
+    Args:
+        name: one of `list_models()`.
+        num_classes: outputs of the classifier; 0: no classifier, `forward` returns pooled features.
+        in_chans: channels of the images.
+        options: fields of `NetworkOptions`; of `FamilyOptions` for lambda_resnet50 … lambda_resnet420.
+
+    Raises:
+        ValueError: for an unknown name or option, naming the nearest, and for values that do not fit together.
+    """
+    family = model_family(name)
+    known = [field.name for field in fields(family.options)]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"{name} has no option {option!r}{nearest(option, known)}; it takes {', '.join(known)}.")
+    if in_chans < 1:
+        raise ValueError(f"in_chans is {in_chans}; images have at least one channel.")
+    return family.build(family.specs[name], family.options(**options), num_classes=num_classes, in_chans=in_chans)
+
+
+def list_models() -> list[str]:
+    """Every name that `create_model` knows: the demo network, the study, the family by depth."""
+    return [name for family in FAMILIES for name in family.specs]
+
+
+def model_family(name: str) -> Family:
+    """The family of `name`; ValueError with the nearest name where there is none."""
+    for family in FAMILIES:
+        if name in family.specs:
+            return family
+    names = list_models()
+    raise ValueError(f"unknown model {name!r}{nearest(name, names)}; the models are {', '.join(names)}.")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """', did you mean …?' for the known word closest to `word`, or nothing where none is close."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""
