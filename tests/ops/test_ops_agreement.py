@@ -21,6 +21,8 @@ PROBLEMS = {
     "1d-wide-table": problem((5,), (15,), u=4),
     "1d-one-position": problem((1,), (3,)),
     "1d-long": problem((40,), (9,), b=1),
+    "1d-causal": problem((7,), (5,), pair_mask="causal", u=2),
+    "1d-causal-blocks": problem((150,), (31,), pair_mask="causal", b=2, h=2, k=2, v=3),
     "2d-square": problem((5, 5), (3, 3)),
     "2d-odd-sides": problem((5, 9), (3, 7), u=4),
     "2d-table-larger-than-map": problem((3, 4), (11, 9)),
@@ -36,6 +38,7 @@ PROBLEMS = {
     "3d-mixed": problem((2, 5, 3), (5, 1, 3), u=2, b=1),
 }
 CONTENT_ONLY = {
+    "1d-causal": problem((70,), None, pair_mask="causal", u=2),
     "1d": problem((7,), None),
     "2d-u": problem((4, 6), None, u=4),
     "3d-cross": problem((2, 3, 2), None, context_size=(3, 2, 4)),
@@ -203,6 +206,18 @@ def test_first_and_second_derivatives(impl):
     tensors = (inputs.query, inputs.value, inputs.table)
     assert torch.autograd.gradcheck(call, tensors)
     assert torch.autograd.gradgradcheck(call, tensors)
+
+
+@pytest.mark.parametrize("slope", [3.0, -3.0])
+def test_causal_content_of_a_steep_key(slope):
+    """A key that rises to 600 overflows any single scale; the running maximum keeps every early term."""
+    inputs = make_inputs(problem((200,), None, pair_mask="causal", b=1), dtype=torch.float32)
+    with torch.no_grad():
+        inputs.key.add_(slope * torch.arange(200))
+    truth = output_and_gradients(inputs.to(torch.float64), "reference")
+    got = output_and_gradients(inputs, "auto")
+    for what in truth:
+        assert relative_error(got[what], truth[what]) < 1e-4, what
 
 
 def test_entries_that_no_pair_reaches_get_zero_gradient():

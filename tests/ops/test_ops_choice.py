@@ -55,8 +55,8 @@ def test_explanation_lists_every_order_and_why_not():
     for order in ORDERS:
         assert order.NAME in text
     assert "no: 3-D convolutions" in text
-    causal = str(explain(problem((9,), (5,), pair_mask="causal")))
-    assert "only reference takes a pair mask" in causal
+    explicit = str(explain(problem((9,), (5,), pair_mask="explicit")))
+    assert "only reference takes an explicit pair mask" in explicit
 
 
 def test_explain_takes_meta_tensors():

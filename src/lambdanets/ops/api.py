@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lambdanets.ops.causal import causal_content, causal_table
 from lambdanets.ops.choice import IMPLS, Explanation, explain_problem, find, takes_reference
 from lambdanets.ops.content import apply_content, content_lambda
 from lambdanets.ops.contracts import Aligned, in_layout, is_channels_last, position
@@ -52,22 +53,24 @@ def apply_lambdas(
     check_tensors(query, key, value, table)
     check_masks(query, value, context_mask, pair_mask)
     _check_names(normalize_keys, impl)
-    problem = Problem.of(query, key, value, table, pair_mask)
+    problem = Problem.of(query, key, value, table, pair_mask, normalize_keys)
     if impl == reference.NAME or (impl == "auto" and takes_reference(problem)):
         visible = _visible(value, context_mask, pair_mask)
         with own_precision(query.device.type):
             return reference.apply(query, key, value, table, visible, normalize_keys)
-    if table is not None and not torch.compiler.is_compiling():
+    if (table is not None or takes_reference(problem)) and not torch.compiler.is_compiling():
         find(impl, problem)  # a named order that is not able says so before anything is computed
     query, value = Aligned.apply(query), Aligned.apply(value)
     with own_precision(query.device.type):
         parts = []
-        if key is not None:
+        if key is not None and pair_mask is not None:
+            parts.append(causal_content(query, key, value, context_mask))
+        elif key is not None:
             content = content_lambda(key, value, context_mask=context_mask, normalize_keys=normalize_keys)
             parts.append(apply_content(query, content))
         if table is not None:
             seen = value if context_mask is None else value.masked_fill(~context_mask[:, None, None], 0)
-            parts.append(position(query, seen, table, impl))
+            parts.append(position(query, seen, table if pair_mask is None else causal_table(table), impl))
     return in_layout(sum(parts[1:], start=parts[0]), is_channels_last(query))
 
 

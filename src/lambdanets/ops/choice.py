@@ -58,10 +58,10 @@ IMPLS: tuple[str, ...] = ("auto", reference.NAME, *(order.NAME for order in ORDE
 
 def why_not(order: Described, problem: Problem) -> str | None:
     """None if the order is able for the problem, else a sentence that says why it is not."""
+    if takes_reference(problem):
+        return f"only {reference.NAME} takes {_special(problem)}"
     if problem.scope is None:
         return "there is no table, so there is no position part to contract"
-    if problem.pair_mask is not None:
-        return f"only {reference.NAME} takes a pair mask"
     return order.why_not(problem)
 
 
@@ -89,7 +89,16 @@ def find(impl: str, problem: Problem, backward: bool = False) -> Order:
 
 def takes_reference(problem: Problem) -> bool:
     """Whether "auto" hands the whole problem to the reference, because only that is able."""
-    return problem.pair_mask is not None
+    return bool(_special(problem))
+
+
+def _special(problem: Problem) -> str:
+    """What of the problem only the reference can do; empty for none."""
+    if problem.pair_mask == "explicit":
+        return "an explicit pair mask"
+    if problem.pair_mask == "causal" and problem.content and problem.normalize_keys != "softmax":
+        return f"a causal mask with {problem.normalize_keys} keys"
+    return ""
 
 
 @dataclass(frozen=True)

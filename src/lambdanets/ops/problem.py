@@ -39,6 +39,7 @@ class Problem:
     content: bool = True
     """Whether there is a content part."""
     pair_mask: PairMaskKind | None = None
+    normalize_keys: NormalizeKeys = "softmax"
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
 
@@ -78,6 +79,7 @@ class Problem:
         value: Tensor,
         table: Tensor | None,
         pair_mask: Tensor | str | None = None,
+        normalize_keys: NormalizeKeys = "softmax",
     ) -> "Problem":
         """The problem that these tensors pose; meta tensors will do."""
         b, h, k, *query_size = query.shape
@@ -87,7 +89,8 @@ class Problem:
             b=b, h=h, k=k, v=v, u=u,
             query_size=tuple(query_size), context_size=tuple(context_size),
             scope=None if table is None else tuple(table.shape[2:]),
-            content=key is not None, pair_mask=kind, dtype=query.dtype, device=query.device.type,
+            content=key is not None, pair_mask=kind, normalize_keys=normalize_keys,
+            dtype=query.dtype, device=query.device.type,
         )  # fmt: skip
 
 

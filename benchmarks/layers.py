@@ -1,0 +1,171 @@
+"""Ours against the public lambda layers and the rivals, layer by layer: python -m benchmarks.layers [--quick] [CASE…].
+
+Prints and writes forward, forward + backward and peak memory; the share of this machine's matrix-product rate that
+ours reaches counts the multiply-adds of the orders it took, projections and content included.
+"""
+
+import argparse
+import math
+import statistics
+import sys
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from benchmarks.cases import CASES, Case
+from benchmarks.harness import (
+    environment,
+    forward_call,
+    gemm_rate,
+    in_fresh_process,
+    interleaved,
+    peak_bytes,
+    require_green,
+    training_call,
+    write_report,
+)
+from benchmarks.peers import CONTENDERS, Contender, Unable
+from lambdanets.ops import Problem
+from lambdanets.ops.choice import choose
+
+Row = dict[str, dict[str, float]]
+"""Contender → {"forward": s, "training": s, "peak": MiB}."""
+
+
+def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
+    """Measure, print, write the report and its picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", help="parts of case names; all if none")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, no tests first, no report")
+    parser.add_argument("--peak", nargs=2, metavar=("CASE", "CONTENDER"), help="print one peak in MiB and stop")
+    options = parser.parse_args(list(arguments))
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    if options.peak:
+        case, contender = _find(*options.peak)
+        layer, x = contender.build(case), torch.randn(case.b, case.d, *case.size)
+        print(peak_bytes(training_call(layer, x)) / 2**20)
+        return
+    if not options.quick:
+        require_green("tests/ops", "tests/layers")
+    cases = [c for c in CASES if not options.cases or any(part in c.name for part in options.cases)]
+    rate = gemm_rate()
+    rows: dict[str, Row] = {}
+    for case in cases:
+        rows[case.name] = measure(case, quick=options.quick)
+        print(_line(case, rows[case.name], rate), flush=True)
+    text = report(cases, rows, rate)
+    print(text)
+    if not options.quick:
+        path = write_report("layers", text)
+        draw(rows, str(path.with_suffix(".png")))
+        print(f"wrote {path}")
+
+
+def measure(case: Case, quick: bool) -> Row:
+    """Times of every contender that can run the case, interleaved, and peaks from fresh processes."""
+    x = torch.randn(case.b, case.d, *case.size)
+    layers: dict[str, nn.Module] = {}
+    for contender in CONTENDERS:
+        try:
+            layers[contender.name] = contender.build(case)
+        except (Unable, ImportError) as reason:
+            print(f"  {case.name}: {contender.name}: {reason}", file=sys.stderr)
+    seconds = 1.0 if quick else 4.0
+    forward = interleaved({name: forward_call(layer, x) for name, layer in layers.items()}, seconds=seconds)
+    training = interleaved({name: training_call(layer, x) for name, layer in layers.items()}, seconds=seconds)
+    row: Row = {name: {"forward": forward[name], "training": training[name]} for name in layers}
+    for name in layers:
+        peak = in_fresh_process("benchmarks.layers", "--peak", case.name, name)
+        row[name]["peak"] = float(peak) if peak else math.nan
+    return row
+
+
+def multiply_adds(case: Case, training: bool) -> int:
+    """Multiply-adds of our layer: projections, content, and the orders taken; 3 × the projections with backward."""
+    n, v = math.prod(case.size), case.d // case.h
+    problem = Problem(
+        b=case.b, h=case.h, k=case.k, v=v, u=case.u, query_size=case.size, context_size=case.size, scope=case.scope
+    )
+    projections = case.b * n * case.d * (case.h * case.k + case.k * case.u + v * case.u)
+    content = case.b * n * case.k * v * (case.u + case.h)
+    total = projections + content + choose(problem).cost(problem, False).multiply_adds
+    if training:
+        total += 2 * (projections + content) + choose(problem, True).cost(problem, True).multiply_adds
+    return total
+
+
+def fastest_peer(row: Row, what: str) -> float:
+    """The lowest value of any peer, NaN where none can run."""
+    peers = {c.name for c in CONTENDERS if c.is_peer}
+    return min((values[what] for name, values in row.items() if name in peers), default=math.nan)
+
+
+def report(cases: list[Case], rows: dict[str, Row], rate: float) -> str:
+    """The whole report in Markdown."""
+    names = [c.name for c in CONTENDERS]
+    parts = ["# Layers: ours against peers and rivals", "", environment()]
+    parts += [f"- matrix-product rate, 1024³ fp32: {rate / 1e9:.1f} G multiply-adds/s", ""]
+    for what, title in (
+        ("forward", "Forward, ms"),
+        ("training", "Forward + backward, ms"),
+        ("peak", "Peak memory, MiB"),
+    ):
+        scale = 1 if what == "peak" else 1e3
+        parts += [f"## {title}", "", f"| problem | {' | '.join(names)} | fastest peer / ours | of GEMM rate |"]
+        parts += ["|---|" + "--:|" * (len(names) + 2)]
+        ratios = []
+        for case in cases:
+            row = rows[case.name]
+            cells = [f"{row[n][what] * scale:.1f}" if n in row else "–" for n in names]
+            ratio = fastest_peer(row, what) / max(row["ours"][what], 1e-9)
+            ratios += [ratio] if not math.isnan(ratio) else []
+            share = (
+                "" if what == "peak" else f"{multiply_adds(case, what == 'training') / row['ours'][what] / rate:.0%}"
+            )
+            parts += [f"| {case.name} | {' | '.join(cells)} | {ratio:.2f} | {share} |"]
+        if ratios:
+            mean = statistics.geometric_mean(ratios)
+            parts += ["", f"Geometric mean {mean:.2f} ×, lowest {min(ratios):.2f} ×, {len(ratios)} problems.", ""]
+    return "\n".join(parts)
+
+
+def draw(rows: dict[str, Row], path: str) -> None:
+    """Forward + backward of every contender relative to ours, as a dot plot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 0.5 * len(rows) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    for index, contender in enumerate(CONTENDERS[1:]):
+        points = [
+            (row[contender.name]["training"] / row["ours"]["training"], y)
+            for y, row in enumerate(rows.values())
+            if contender.name in row
+        ]
+        if points:
+            marker = "o" if contender.is_peer else "D"
+            axes.plot(*zip(*points, strict=True), marker, label=contender.name, color=f"C{index}", alpha=0.8)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
+    axes.set_xlabel("forward + backward time over ours (right of the line: slower than ours)")
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+def _line(case: Case, row: Row, rate: float) -> str:
+    ahead, both = (fastest_peer(row, what) / row["ours"][what] for what in ("forward", "training"))
+    share = multiply_adds(case, True) / row["ours"]["training"] / rate
+    return f"{case.name:<24} forward ×{ahead:5.2f}   forward + backward ×{both:5.2f}   {share:.0%} of the GEMM rate"
+
+
+def _find(case_name: str, contender_name: str) -> tuple[Case, Contender]:
+    case = next(c for c in CASES if c.name == case_name)
+    return case, next(c for c in CONTENDERS if c.name == contender_name)
+
+
+if __name__ == "__main__":
+    main()
