@@ -8,7 +8,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 demo: .venv/.ready            ## train the demo network on real scanned digits; prints where the results are
 	$(BIN)/lambdanets train digits --out $(RUN)
 
-test: .venv/.ready            ## the whole suite, without what is marked slow
+test: .venv/.ready            ## the whole suite, without what is marked slow; then the shapes in signatures, checked
+	$(BIN)/python -m pytest --jaxtyping-packages=lambdanets,beartype.beartype tests/ops/test_ops_agreement.py
 	$(BIN)/python -m pytest
 
 test-slow: .venv/.ready       ## what takes minutes

@@ -5,7 +5,7 @@ A new order is one module in `impl/`, one entry of `ORDERS` and one page of docu
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from lambdanets.ops.problem import Problem
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
+@runtime_checkable
 class Described(Protocol):
     """What every module of `impl/` says of itself."""
 
@@ -35,6 +36,7 @@ class Described(Protocol):
         ...
 
 
+@runtime_checkable
 class Order(Described, Protocol):
     """An order of contraction of the position part y = Σ_{m,k,u} q R V, and of its gradients."""
 
