@@ -1,0 +1,31 @@
+"""Which run a command means: a new one, or the one that a folder holds."""
+
+from pathlib import Path
+
+from lambdanets.recipes.registry import find_recipe
+from lambdanets.training.config import Config
+from lambdanets.training.folder import RunFolder, read_config
+from lambdanets.training.override import from_json, with_assignments
+from lambdanets.training.run import Run, begin_run, resume_run
+
+
+def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) -> tuple[Config, RunFolder]:
+    """The config to train, the stored one where a run is continued, and the folder it belongs to."""
+    folder = RunFolder(path)
+    if not (resume and folder.config.exists()):
+        return with_assignments(find_recipe(recipe), assignments), folder
+    if assignments:
+        raise ValueError("--set cannot change a run that is continued with --resume: start another run instead.")
+    stored = read_config(folder)
+    if stored.get("recipe") != recipe:
+        raise ValueError(f"{path} holds a run of '{stored.get('recipe')}', not of '{recipe}': name that one to resume.")
+    return from_json(find_recipe(recipe), stored), folder
+
+
+def open_folder(run: Run, folder: RunFolder, resume: bool) -> None:
+    """Make the folder of a new run, or bring the run to where the folder says it stopped; says which."""
+    if resume and folder.config.exists():
+        print("\n".join(resume_run(run, folder)))
+        return
+    begin_run(run, folder.path)
+    print(f"{folder.path} holds no run: starting a new one." if resume else f"Training into {folder.path}")

@@ -1,0 +1,55 @@
+"""The live bar of a training run; plain lines where the output is not a terminal."""
+
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lambdanets.training.journal import Record
+from lambdanets.training.run import Run
+
+PLAIN_LINES = 20
+"""About how many lines a whole run prints where there is no terminal."""
+MEMORY = 0.9
+"""Weight of the past in the shown loss, accuracy and speed; single steps jump too much to be read."""
+
+
+class TrainingProgress:
+    """Shows loss, accuracy, images per second and the time left; use as a `with` block around the training."""
+
+    def __init__(self, run: Run) -> None:
+        self._num_steps = run.num_steps
+        self._batch_size = run.config.batch_size
+        self._smooth: dict[str, float] = {}
+        self._bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+        )
+        self._task = self._bar.add_task("", total=run.num_steps, completed=run.state.step, numbers="")
+
+    def __enter__(self) -> Self:
+        """Draw the empty bar, on a terminal."""
+        if self._bar.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bar as it is and give the terminal back."""
+        self._bar.stop()
+
+    def show(self, record: Record) -> None:
+        """One more step."""
+        for name in ("loss", "accuracy", "seconds"):
+            new = float(record.get(name) or 0)
+            self._smooth[name] = MEMORY * self._smooth.get(name, new) + (1 - MEMORY) * new
+        step = int(record["step"] or 0)
+        if self._bar.console.is_terminal:
+            self._bar.update(self._task, completed=step, numbers=self._numbers())
+        elif step % max(1, self._num_steps // PLAIN_LINES) == 0 or step == self._num_steps:
+            print(f"step {step}/{self._num_steps}  {self._numbers()}", flush=True)
+
+    def _numbers(self) -> str:
+        speed = self._batch_size / max(self._smooth["seconds"], 1e-9)
+        return f"loss {self._smooth['loss']:.3f}  accuracy {self._smooth['accuracy']:.1%}  {speed:.0f} images/s"

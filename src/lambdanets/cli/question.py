@@ -1,0 +1,73 @@
+"""The sizes of a lambda layer as the command line takes them, and the problem they make."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from lambdanets.ops import Problem
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The sizes of one lambda layer at work."""
+
+    map: str = "32x32"
+    """Sides of the map, one to three of them: 64x64, 1024, 8x32x32."""
+    scope: str = "23"
+    """Odd sides of the position table: 23, 7x7, or none (content only)."""
+    batch: int = 1
+    """Images."""
+    dim: int = 256
+    """Output channels; the value depth v is dim / heads."""
+    dim_key: int = 16
+    """Query and key depth k."""
+    heads: int = 4
+    """Query heads h."""
+    dim_intra: int = 1
+    """Intra-depth u."""
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    """Number format of the tensors."""
+    content: Annotated[bool, Parameter(negative="--no-content")] = True
+    """Whether the layer has a content part."""
+    causal: Annotated[bool, Parameter(negative=())] = False
+    """Whether a position sees only those before it (one map axis)."""
+
+
+def problem_of(question: Question) -> "Problem":
+    """The `Problem` that is asked about; ValueError for sizes that do not fit together."""
+    import torch
+
+    from lambdanets.ops import Problem
+    from lambdanets.ops.problem import check_scope
+
+    q = question
+    sizes = _sides(q.map, "--map", "64x64")
+    scope = None if q.scope == "none" else _sides(q.scope, "--scope", "23, 7x7 or none")
+    for name in ("batch", "dim", "dim_key", "heads", "dim_intra"):
+        if getattr(q, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')}: got {getattr(q, name)}, wanted 1 or more.")
+    if q.dim % q.heads:
+        raise ValueError(f"--dim {q.dim} is not divisible by --heads {q.heads}: change one of them.")
+    if len(sizes) > 3:
+        raise ValueError(f"--map: got {len(sizes)} sides '{q.map}', wanted one to three.")
+    if q.causal and len(sizes) != 1:
+        raise ValueError(f"--causal: got the map {q.map}, wanted one side: on more, 'before' means nothing.")
+    if scope is None and not q.content:
+        raise ValueError("--scope none --no-content leaves nothing to compute: drop one of them.")
+    if scope is not None:
+        scope = check_scope(scope * len(sizes) if len(scope) == 1 else scope, len(sizes))
+    return Problem(
+        b=q.batch, h=q.heads, k=q.dim_key, v=q.dim // q.heads, u=q.dim_intra,
+        query_size=sizes, context_size=sizes, scope=scope, content=q.content,
+        pair_mask="causal" if q.causal else None, dtype=getattr(torch, q.dtype),
+    )  # fmt: skip
+
+
+def _sides(text: str, option: str, example: str) -> tuple[int, ...]:
+    sides = text.split("x")
+    if not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ValueError(f"{option}: got '{text}', wanted whole numbers above 0 joined by x, such as {example}.")
+    return tuple(int(side) for side in sides)

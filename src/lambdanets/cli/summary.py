@@ -1,0 +1,32 @@
+"""What the command line says when a run ends, and what to do next."""
+
+from datetime import datetime
+from pathlib import Path
+
+from lambdanets.training.folder import RunFolder
+from lambdanets.training.journal import Record
+from lambdanets.training.run import Run
+
+
+def describe_result(result: Record, folder: RunFolder) -> str:
+    """Accuracy, time and where things are."""
+    split = "test" if "test_accuracy" in result else "validation"
+    accuracy, correct, images = (result[f"{split}_{name}"] for name in ("accuracy", "correct", "images"))
+    return (
+        f"{split} accuracy {float(accuracy or 0):.2%} ({correct} of {images} images, by hands it never saw), "
+        f"{result['parameters']:,} parameters, {float(result['train_seconds'] or 0):.0f} s of training\n"
+        f"weights {folder.weights}\ncurves  {folder.curves}\nresult  {folder.result}"
+    )
+
+
+def describe_interruption(run: Run, folder: RunFolder) -> str:
+    """Where the run stands, and the command that goes on."""
+    return (
+        f"Saved at step {run.state.step} of {run.num_steps}. To continue:\n"
+        f"lambdanets train {run.config.recipe} --out {folder.path} --resume"
+    )
+
+
+def fresh_folder(recipe: str) -> Path:
+    """A folder name that no other run has: runs/<date>-<time>-<recipe>."""
+    return Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{recipe}"

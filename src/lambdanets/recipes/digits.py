@@ -1,0 +1,31 @@
+"""The recipe for scikit-learn's digits: the first run of every newcomer."""
+
+from lambdanets.data.digits import DigitsConfig
+from lambdanets.training.average import AverageConfig
+from lambdanets.training.classification import ClassificationConfig
+from lambdanets.training.config import Config
+from lambdanets.training.optimizer import OptimizerConfig
+from lambdanets.training.schedule import ScheduleConfig
+
+
+def digits() -> Config:
+    """A tiny lambda network on 1 287 scanned digits, judged on 510 by hands it never saw.
+
+    Command: lambdanets train digits --out RUN
+    Machine: 2 cores of x86-64, no GPU
+    Time: about a minute of training
+    Expected: 98.0 % test accuracy or more for any seed; 510 images leave it uncertain by 0.8 %
+    Measured: not yet
+    """
+    return Config(
+        recipe="digits",
+        model="lambda_tiny",
+        data=DigitsConfig(),
+        task=ClassificationConfig(label_smoothing=0.1),
+        batch_size=64,
+        epochs=25,
+        optimizer=OptimizerConfig(name="adamw", learning_rate=4e-3, weight_decay=0.05),
+        schedule=ScheduleConfig(warmup_fraction=0.3, warmup_shape="cosine", start_factor=0.04, final_factor=1e-4),
+        average=AverageConfig(decay=0.98),
+        num_threads=2,
+    )

@@ -1,0 +1,22 @@
+"""The recipes by name, for `lambdanets train NAME`."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from lambdanets.recipes.digits import digits
+from lambdanets.training.config import Config
+
+RECIPES: dict[str, Callable[[], Config]] = {"digits": digits}
+"""Name → function that returns the whole config."""
+
+
+def find_recipe(name: str) -> Config:
+    """The config of a recipe.
+
+    Raises:
+        ValueError: there is no recipe of that name; the nearest is named.
+    """
+    if name not in RECIPES:
+        nearest = get_close_matches(name, RECIPES, n=1, cutoff=0)[0]
+        raise ValueError(f"unknown recipe '{name}': did you mean '{nearest}'? The recipes are {', '.join(RECIPES)}.")
+    return RECIPES[name]()

@@ -1,0 +1,60 @@
+"""The whole description of a training run, as one frozen value.
+
+A recipe makes it, `--set` changes it, `config.json` keeps it, and it is all that a run depends on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lambdanets.training.average import AverageConfig
+from lambdanets.training.checkpoint import CheckpointConfig
+from lambdanets.training.optimizer import OptimizerConfig
+from lambdanets.training.schedule import ScheduleConfig
+from lambdanets.training.task import DataConfig, TaskConfig
+
+Option = int | float | str | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One training run."""
+
+    recipe: str
+    """Name of the recipe that this config began as."""
+    seed: int = 0
+    """Chooses the initial weights, the order of the samples and their augmentation; 0 or above."""
+    model: str
+    """Name of the network, as `lambdanets models` lists them."""
+    model_options: Mapping[str, Option] = field(default_factory=dict)
+    """Options of the network by name, e.g. `--set model_options.dim_key=8`."""
+    data: DataConfig
+    """Where the samples come from and how they are varied."""
+    task: TaskConfig
+    """What is learned, and by which loss."""
+    batch_size: int = 64
+    """Samples a step, 2 or more (BatchNorm needs two)."""
+    epochs: float = 25
+    """How often each training sample is seen, above 0; part of an epoch will do."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    average: AverageConfig = field(default_factory=AverageConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    num_threads: int = 2
+    """CPU threads, 1 or more. Another number gives other roundings, so it belongs to the run."""
+    device: str = "cpu"
+    """Where the network runs: cpu or cuda."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that describe no run, NaN included."""
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed: got {self.seed}, wanted 0 or above, below 2^63.")
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size: got {self.batch_size}, wanted 2 or more: BatchNorm needs two.")
+        if not 0 < self.epochs < 1e6:
+            raise ValueError(f"epochs: got {self.epochs}, wanted a number above 0.")
+        if not 1 <= self.num_threads <= 1024:
+            raise ValueError(f"num_threads: got {self.num_threads}, wanted 1 or more.")
+
+    def num_steps(self, num_samples: int) -> int:
+        """Optimizer steps of the whole run over `num_samples` training samples: at least one."""
+        return max(1, round(self.epochs * num_samples / self.batch_size))

@@ -1,0 +1,98 @@
+"""The folder of a run: what is where in it, and how it comes to be without ever being half-made."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names the files of a run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The whole config as JSON: enough to repeat the run."""
+        return self.path / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine, threads and command."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line a step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What the run resumes from."""
+        return self.path / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The finished, averaged weights, as safetensors."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def curves(self) -> Path:
+        """Loss, accuracy and learning rate as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def result(self) -> Path:
+        """One line of JSON; there only when the run is finished."""
+        return self.path / "result.json"
+
+
+def create_run_folder(path: Path) -> RunFolder:
+    """A new, empty folder that can be written to.
+
+    Raises:
+        ValueError: it holds another run or other files, or cannot be made or written. Nothing is left behind.
+    """
+    if (path / "config.json").exists():
+        raise ValueError(f"{path} holds another run: choose another folder, or continue that run with --resume.")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"{path} is there already and is not an empty folder: choose another folder.")
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        for folder in missing:
+            if folder.exists():
+                folder.rmdir()
+        raise ValueError(f"{path} cannot be written ({error.strerror}): choose another folder.") from error
+    return RunFolder(path)
+
+
+def read_config(folder: RunFolder) -> dict[str, Any]:
+    """The stored config of a run, as nested dicts.
+
+    Raises:
+        ValueError: there is none, or it cannot be read.
+    """
+    try:
+        stored = json.loads(folder.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder.path} is not a run: its config.json cannot be read ({error}).") from error
+    if not isinstance(stored, dict):
+        raise ValueError(f"{folder.path} is not a run: its config.json holds no fields.")
+    return stored
+
+
+def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
+    """Put JSON in a file so that a reader finds the old file or the whole new one, also after a crash."""
+    draft = path.with_name(path.name + ".tmp")
+    with open(draft, "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=indent) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)

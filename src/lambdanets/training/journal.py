@@ -1,0 +1,45 @@
+"""metrics.jsonl: what happened, one JSON line an event, readable at any moment and after any crash."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+Record = dict[str, float | int | str | None]
+
+
+class Journal:
+    """Appends records to a file. Each line is one write, so a crash can tear at most the last line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, record: Record) -> None:
+        """One more line. Numbers that JSON does not know (NaN, infinity) are written as null."""
+        known = {name: None if _unknown_to_json(value) else value for name, value in record.items()}
+        line = json.dumps(known, allow_nan=False) + "\n"
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+    def rewind(self, step: int) -> None:
+        """Forget what was recorded after `step` steps, and a torn last line: they are about to happen again."""
+        kept = [record for record in read_journal(self._path) if int(record["step"] or 0) <= step]
+        draft = self._path.with_suffix(".tmp")
+        draft.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        os.replace(draft, self._path)
+
+
+def read_journal(path: Path) -> list[Record]:
+    """Every whole record of the file, in order; none where there is no file. A torn last line is left out."""
+    if not path.exists():
+        return []
+    *whole, torn = path.read_text().split("\n")
+    del torn  # what follows the last newline: empty, or a line that a crash cut
+    return [json.loads(line) for line in whole]
+
+
+def _unknown_to_json(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -1,0 +1,137 @@
+"""A whole run: prepare, train, judge once, and leave a folder that says everything.
+
+`prepare_run` writes nothing, so a mistake in the config costs nothing; then `begin_run` (or `resume_run`), `train_run`
+and `finish_run`, in this order.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lambdanets.models import count_parameters, save_weights
+from lambdanets.training.average import ModelAverage
+from lambdanets.training.checkpoint import load_newest, remove_drafts, save_checkpoint
+from lambdanets.training.config import Config
+from lambdanets.training.curves import draw_curves
+from lambdanets.training.environment import describe_environment
+from lambdanets.training.folder import RunFolder, create_run_folder, write_json
+from lambdanets.training.journal import Journal, Record, read_journal
+from lambdanets.training.loop import fit
+from lambdanets.training.optimizer import build_optimizer
+from lambdanets.training.override import to_json
+from lambdanets.training.state import TrainingState
+from lambdanets.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A config brought to life: data loaded, network built, nothing trained or written yet."""
+
+    config: Config
+    task: Task[Any]
+    state: TrainingState
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps from beginning to end."""
+        return self.config.num_steps(self.task.num_samples)
+
+
+def prepare_run(config: Config) -> Run:
+    """The run of a config, at step 0. Sets the number of CPU threads of this process to the config's.
+
+    Raises:
+        ValueError: a model, option or device that does not exist.
+    """
+    check_device(config.device)
+    torch.set_num_threads(config.num_threads)
+    task = config.task.build(config)
+    model = task.build_model()
+    state = TrainingState(
+        model=model, optimizer=build_optimizer(model, config.optimizer), average=ModelAverage(model, config.average)
+    )
+    return Run(config=config, task=task, state=state)
+
+
+def begin_run(run: Run, path: Path) -> RunFolder:
+    """A new folder that holds the run's config and environment.
+
+    Raises:
+        ValueError: the folder holds something already, or cannot be written.
+    """
+    folder = create_run_folder(path)
+    write_json(folder.environment, describe_environment())
+    write_json(folder.config, to_json(run.config))
+    return folder
+
+
+def resume_run(run: Run, folder: RunFolder) -> list[str]:
+    """Bring the run to the newest checkpoint that can be trusted; what there is to say about that, in sentences."""
+    remove_drafts(folder.checkpoints)
+    captured, notes = load_newest(folder.checkpoints)
+    if captured is None:
+        notes.append(f"{folder.path} has no checkpoint: starting from the beginning.")
+    else:
+        run.state.restore(captured)
+        notes.append(f"Resumed at step {run.state.step} of {run.num_steps}.")
+    Journal(folder.metrics).rewind(run.state.step)
+    return notes
+
+
+def train_run(
+    run: Run,
+    folder: RunFolder,
+    *,
+    watch: Callable[[Record], None] = lambda record: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train until the end (True) or until `stop` says so (False); `watch` is shown every record of metrics.jsonl."""
+    journal = Journal(folder.metrics)
+
+    def record(entry: Record) -> None:
+        """To the file first: what was shown was also kept."""
+        journal.append(entry)
+        watch(entry)
+
+    def save(state: TrainingState) -> None:
+        """One more checkpoint."""
+        save_checkpoint(folder.checkpoints, state.step, state.capture(), run.config.checkpoint.keep)
+
+    return fit(run.state, run.task, run.config, record=record, save=save, stop=stop)
+
+
+def finish_run(run: Run, folder: RunFolder) -> Record:
+    """Judge the averaged weights, once, and write weights, curves and result; the result is written last."""
+    model = run.state.average.model
+    split = run.task.split
+    scores = run.task.evaluate(model)
+    records = read_journal(folder.metrics)
+    seconds = sum(float(record["seconds"] or 0) for record in records if record["event"] == "step")
+    result: Record = {f"{split}_{name}": value for name, value in scores.items()}
+    result |= {"recipe": run.config.recipe, "model": run.config.model, "parameters": count_parameters(run.state.model)}
+    result |= {"seed": run.config.seed, "steps": run.state.step, "train_seconds": round(seconds, 1)}
+    result |= {"num_threads": run.config.num_threads}
+    save_weights(model, folder.weights)
+    title = f"{run.config.recipe}, {run.config.model}, seed {run.config.seed}"
+    if "accuracy" in scores:
+        title += f": {split} accuracy {scores['accuracy']:.2%}"
+    draw_curves(records, folder.curves, title=title)
+    write_json(folder.result, result, indent=None)
+    return result
+
+
+def read_result(folder: RunFolder) -> Record | None:
+    """The result of a finished run; None while there is none."""
+    return json.loads(folder.result.read_text()) if folder.result.exists() else None
+
+
+def check_device(device: str) -> None:
+    """Raise ValueError unless this machine has the device."""
+    kind, _, number = device.partition(":")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(kind, 0)
+    if (number and not number.isdigit()) or int(number or 0) >= count:
+        raise ValueError(f"device: got '{device}', which this machine does not have: use device=cpu.")

@@ -1,0 +1,58 @@
+"""What the loop needs to know of a problem. Anything of these shapes can be trained."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lambdanets.training.config import Config
+
+Split = Literal["validation", "test"]
+Batch = TypeVar("Batch")
+
+
+class Task(Protocol[Batch]):
+    """Data, network, loss and judgement of one problem."""
+
+    @property
+    def num_samples(self) -> int:
+        """Training samples in one epoch."""
+        ...
+
+    @property
+    def split(self) -> Split:
+        """What the finished model is judged on: validation where samples were held out, otherwise test."""
+        ...
+
+    def build_model(self) -> nn.Module:
+        """A fresh network of the right inputs and outputs; the same for the same seed."""
+        ...
+
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """The batches of steps first_step, first_step + 1, …, without end: a pure function of the seed and the step."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """(the scalar to minimise, numbers worth writing down)."""
+        ...
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Numbers that say how good the model is on `split`."""
+        ...
+
+
+class TaskConfig(Protocol):
+    """The part of a config that says which task, and how it is taught: a frozen dataclass."""
+
+    def build(self, config: "Config") -> Task[Any]:
+        """The task of a whole config, its data loaded."""
+        ...
+
+
+class DataConfig(Protocol):
+    """The part of a config that says which data: a frozen dataclass that the task knows how to use."""
+
+    def load(self) -> Any:
+        """The data; what it is, is between this class and the task."""
+        ...

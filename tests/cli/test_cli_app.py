@@ -1,0 +1,160 @@
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lambdanets import __version__
+from lambdanets.cli import main
+
+VERBS = ("train", "models", "explain")
+
+
+@pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)], ids=["lambdanets", *VERBS])
+def test_help_shows_an_example_or_the_verbs(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(verb in out for verb in (arguments or VERBS))
+    assert not arguments or "Example: lambdanets " + arguments[0] in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_help_loads_nothing_slow() -> None:
+    program = (
+        "import sys\n"
+        "from lambdanets.cli import main\n"
+        "for verb in ('train', 'models', 'explain'): main([verb, '--help'])\n"
+        "slow = {'torch', 'numpy', 'timm', 'torchvision', 'sklearn', 'matplotlib', 'scipy'}\n"
+        "sys.exit(', '.join(slow & set(sys.modules)) or 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_help_answers_within_half_a_second() -> None:
+    def seconds(*command: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *command], capture_output=True, timeout=60, check=True)
+        return time.perf_counter() - began
+
+    program = "from lambdanets.cli import main; main(['train', '--help'])"
+    # The best of five; on a crowded machine the bar moves with what an empty Python takes there (20 ms when idle).
+    bare = min(seconds("-c", "pass") for _ in range(5))
+    assert min(seconds("-c", program) for _ in range(5)) < max(0.5, 25 * bare)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], 'Did you mean "train"?'),
+        (["train", "--ot", "x"], "Did you mean --out?"),
+        (["train", "digits", "extra"], "extra"),
+        (["train", "--out"], "requires an argument"),
+        (["train", "dgits"], "unknown recipe 'dgits': did you mean 'digits'?"),
+        (["train", "--set", "sed=1"], "unknown field 'sed': did you mean 'seed'?"),
+        (["train", "--set", "seed"], "wanted field=value"),
+        (["train", "--set", "epochs=0"], "epochs: got 0"),
+        (["train", "--set", "model=lambda_tin"], "did you mean 'lambda_tiny'"),
+        (["train", "--set", "model_options.dimkey=3"], "did you mean 'dim_key'"),
+        (["train", "--set", "device=cuda:99"], "use device=cpu"),
+        (["train", "--out", "file/run"], "cannot be written"),
+        (["train", "--out", "full"], "not an empty folder"),
+        (["train", "--out", "run"], "holds another run"),
+        (["train", "--out", "run", "--resume"], "is not a run"),
+        (["train", "--out", "/proc/nowhere/run"], "cannot be written"),
+        (["models", "lambda_tiny", "--image-size", "3"], "3"),
+        (["models", "resnet50_lll"], "did you mean"),
+        (["models", "--image-size", "big"], "big"),
+        (["explain", "--scope", "22"], "use 21 or 23"),
+        (["explain", "--scope", "wide"], "--scope: got 'wide'"),
+        (["explain", "--scope", "3x5x7"], "one side an axis"),
+        (["explain", "--map", "64by64"], "--map: got '64by64'"),
+        (["explain", "--map", "2x2x2x2"], "one to three"),
+        (["explain", "--map", "0x4"], "above 0"),
+        (["explain", "--map=-4x4"], "above 0"),
+        (["explain", "--batch", "0"], "--batch: got 0"),
+        (["explain", "--dim", "10"], "not divisible by --heads 4"),
+        (["explain", "--scope", "none", "--no-content"], "leaves nothing to compute"),
+        (["explain", "--causal"], "wanted one side"),
+        (["explain", "--dtype", "int8"], "int8"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_short_message_and_leaves_nothing(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("not json")
+    before = sorted(tmp_path.rglob("*"))
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    shown = capsys.readouterr()
+    assert code == 2
+    assert shown.out == ""
+    assert message in shown.err
+    assert len(shown.err.splitlines()) <= 3
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_explain_shows_every_order_and_the_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    from lambdanets.ops.choice import IMPLS
+
+    assert main(["explain", "--map", "64x64", "--scope", "23", "--batch", "8"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in IMPLS if name != "auto")
+    assert "b=8 n=4096 m=4096 h=4 k=16 u=1 v=64" in out
+    assert "on cpu" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--map", "1024", "--scope", "7", "--causal"],
+        ["--map", "4x8x8", "--scope", "3x5x5", "--dim-intra", "2"],
+        ["--scope", "none"],
+        ["--no-content", "--dtype", "bfloat16"],
+    ],
+    ids=" ".join,
+)
+def test_explain_answers_for_any_number_of_axes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", *arguments]) == 0
+    assert "reference" in capsys.readouterr().out
+
+
+def test_models_lists_networks_with_their_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    from lambdanets.models import describe
+
+    assert main(["models", "resnet50_cccc", "lambda_tiny"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert list(rows) == ["resnet50_cccc", "lambda_tiny"]
+    resnet = describe("resnet50_cccc")
+    assert f"{resnet.parameters / 1e6:,.2f} M" in rows["resnet50_cccc"]
+    assert f"{resnet.multiply_adds / 1e6:,.2f} M" in rows["resnet50_cccc"]
+
+
+def test_models_without_a_name_lists_them_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lambdanets import models
+    from lambdanets.models import describe, list_models
+
+    tiny = describe("lambda_tiny")
+    monkeypatch.setattr(models, "describe", lambda name, image_size: replace(tiny, name=name))
+    assert main(["models"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == list_models()

@@ -1,0 +1,91 @@
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lambdanets.cli import main
+from lambdanets.training.journal import read_journal
+
+SHORT = ["--set", "batch_size=16", "--set", "num_threads=1"]
+TEN_STEPS = [*SHORT, "--set", f"epochs={10 * 16 / 1287}"]
+
+
+def test_a_run_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "digits", "--out", str(run), *TEN_STEPS]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"step 10/10  loss \d\.\d+  accuracy \d+\.\d%  \d+ images/s", out)
+    result = json.loads((run / "result.json").read_text())
+    assert f"test accuracy {result['test_accuracy']:.2%}" in out
+    assert "\x1b" not in out  # no terminal, no colours
+
+    assert main(["train", "digits", "--out", str(run), "--resume"]) == 0
+    assert "This run is finished" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["train", "digits", "--out", str(run)])
+    assert "holds another run" in capsys.readouterr().err
+
+
+def test_without_a_folder_a_dated_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *SHORT, "--set", "epochs=0.01", "--resume"]) == 0
+    assert "holds no run: starting a new one" in capsys.readouterr().out
+    (run,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"\d{8}-\d{6}-digits", run.name)
+    assert (run / "result.json").exists()
+
+
+def test_settings_of_a_begun_run_cannot_be_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--out", str(tmp_path), *SHORT, "--set", "epochs=0.01"]) == 0
+    with pytest.raises(SystemExit):
+        main(["train", "--out", str(tmp_path), "--resume", "--set", "seed=1"])
+    assert "--set cannot change a run" in capsys.readouterr().err
+
+
+def test_ctrl_c_saves_and_the_printed_command_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    call = [sys.executable, "-c", "import sys; from lambdanets.cli import main; sys.exit(main())", "train", "digits"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert main(["train", "--out", str(whole), *TEN_STEPS]) == 0
+
+    process = subprocess.Popen(
+        [*call, "--out", str(cut), *TEN_STEPS],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(read_journal(cut / "metrics.jsonl")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    saved = re.search(r"Saved at step (\d+) of 10\. To continue:\nlambdanets (train digits --out \S+ --resume)\n", out)
+    assert saved is not None
+    assert 3 <= int(saved[1]) < 10
+    assert not (cut / "result.json").exists()
+
+    resumed = subprocess.run(
+        [*call[:-2], *saved[2].split()], env=environment, capture_output=True, text=True, check=True
+    )
+    assert f"Resumed at step {saved[1]} of 10." in resumed.stdout
+    sums = {hashlib.sha256((run / "weights.safetensors").read_bytes()).hexdigest() for run in (whole, cut)}
+    assert len(sums) == 1
+
+
+def test_a_run_that_diverges_says_why_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e30"]
+    code = main(["train", "--out", str(tmp_path / "run"), *TEN_STEPS, *wild])
+    assert code == 1
+    assert re.search(r"the loss is (nan|inf) at step \d+: a lower optimizer.learning_rate", capsys.readouterr().err)
