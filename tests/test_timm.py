@@ -42,8 +42,13 @@ def test_every_name_is_registered_with_what_timm_should_know(name):
     state = model.state_dict()
     assert state[config["first_conv"] + ".weight"].shape[1] == 3
     assert state[config["classifier"] + ".weight"].shape == (1000, model.num_features)
-    map_ = model.eval().forward_features(torch.empty(1, *config["input_size"], device="meta"))
-    assert tuple(map_.shape[2:]) == config["pool_size"]
+
+
+@pytest.mark.parametrize("name", ["lambda_tiny", "resnet50_cccl", "lambda_resnet50"])
+def test_the_pool_size_that_timm_is_told_is_the_last_map_s(name):
+    model = timm.create_model(name, device="meta").eval()
+    map_ = model.forward_features(torch.empty(1, *model.pretrained_cfg["input_size"], device="meta"))
+    assert tuple(map_.shape[2:]) == model.pretrained_cfg["pool_size"]
 
 
 def test_timm_builds_what_create_model_builds(tiny):

@@ -1,9 +1,14 @@
 """The parameter counts that the paper and its readers print, reproduced to the printed digit."""
 
+import functools
+
 import pytest
 
-from lambdanets.models import create_model, describe
+from lambdanets.models import create_model
+from lambdanets.models import describe as describe_anew
 from lambdanets.models.counting import count_parameters
+
+describe = functools.cache(describe_anew)
 
 TABLE_3_AND_12 = [
     ("resnet50_cccc", {}, 25.6),

@@ -114,6 +114,7 @@ def test_copies_are_whole(device):
             torch.testing.assert_close(twin(images), model(images), rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_one_graph_serves_all_sizes():
     torch.manual_seed(0)
     model = create_model("lambda_tiny", num_classes=3).eval()
@@ -125,6 +126,7 @@ def test_one_graph_serves_all_sizes():
     assert counter.frame_count == 1
 
 
+@pytest.mark.slow
 def test_an_exported_network_takes_other_sizes():
     """In multiples of 32: PyTorch cannot prove for the rest that a pool in ceil mode never opens an empty window."""
     torch.manual_seed(0)
@@ -139,7 +141,7 @@ def test_an_exported_network_takes_other_sizes():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_stays_finite(dtype):
     torch.manual_seed(0)
-    model = awake(create_model("resnet50_cccl", num_classes=3))
+    model = awake(create_model("lambda_tiny", num_classes=3))
     with torch.autocast("cpu", dtype):
         logits = model(random_images(2, 3, 64, 64))
     logits.float().square().sum().backward()
