@@ -1,0 +1,56 @@
+"""What one query sees: the weight of every context position in its output, content and position part, head by head.
+
+    python examples/look_inside.py [RUN]
+
+RUN is a folder of `lambdanets train digits`; without it the weights are untrained. A lambda layer keeps no attention
+map, but its output is linear in the values, so the weights can be had: y_n = Σ_m (q_n·K̄_m + q_n·R[m − n]) V_m.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from lambdanets import LambdaLayer, apply_lambdas, create_model
+from lambdanets.data.digits import DigitsConfig
+from lambdanets.models import load_weights
+
+
+def lambda_weights(layer: LambdaLayer, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Content and position weights, each (h, n, m): the output for values that are 1 at position m in channel m."""
+    query = layer.norm_query(layer.to_query(x)).unflatten(1, (layer.num_heads, layer.dim_key))
+    key = layer.to_key(x).unflatten(1, (layer.dim_key, 1))
+    size = x.shape[2:]
+    one_each = torch.eye(size.numel()).reshape(1, size.numel(), 1, *size)  # v = m
+    parts = apply_lambdas(query, key, one_each, None), apply_lambdas(query, None, one_each, layer.positions())
+    return tuple(part[0].flatten(2).mT for part in parts)
+
+
+def draw(weights: torch.Tensor, queried: tuple[int, int]) -> list[str]:
+    """A map as text: shades from weak to strong, upper case O where the query stands."""
+    strength = weights.abs() / weights.abs().max()
+    rows = [["·░▒▓█"[min(4, int(5 * s))] * 2 for s in row] for row in strength.tolist()]
+    rows[queried[0]][queried[1]] = "O" + rows[queried[0]][queried[1]][0]
+    return ["".join(row) for row in rows]
+
+
+@torch.no_grad()
+def main() -> None:
+    model = create_model("lambda_tiny", num_classes=10, in_chans=1).eval()
+    if len(sys.argv) > 1:
+        load_weights(model, Path(sys.argv[1]) / "weights.safetensors")
+    seen = {}
+    layer = model.c2[0].mixer
+    layer.register_forward_pre_hook(lambda _, inputs: seen.update(x=inputs[0]))
+    images, labels = DigitsConfig().load().train.plain(torch.arange(1).numpy())
+    model(images)
+    height, width = seen["x"].shape[2:]
+    row, column = height // 2, width // 2
+    print(f"a {labels.item()}, seen from row {row}, column {column} of a map of {height} × {width}; by head:")
+    for name, part in zip(("content", "position"), lambda_weights(layer, seen["x"]), strict=True):
+        heads = [draw(map.reshape(height, width), (row, column)) for map in part[:, row * width + column]]
+        print(name, *("   ".join(line) for line in zip(*heads, strict=True)), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

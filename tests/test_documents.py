@@ -1,0 +1,166 @@
+"""What the documents say is so: code runs, commands exist, links lead somewhere, counts are counted again."""
+
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from lambdanets.cli import main
+from lambdanets.cli.app import app
+from lambdanets.models import list_models
+from lambdanets.ops.choice import IMPLS
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+MAX_LINES = 60
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+SLOW_TO_COUNT = {"lambda_resnet200", "lambda_resnet270", "lambda_resnet350", "lambda_resnet420"}
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path, language):
+    """(number of its first line, text) of every fenced block of a language."""
+    text = path.read_text(encoding="utf-8")
+    for found in FENCE.finditer(text):
+        if found[1] == language:
+            yield text.count("\n", 0, found.start()) + 2, found[2]
+
+
+def commands(path):
+    """Every command that a document shows, as words."""
+    for _, block in blocks(path, "console"):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                yield shlex.split(line.removeprefix("$ "), comments=True)
+
+
+def with_any(find):
+    return [path for path in DOCUMENTS if any(True for _ in find(path))]
+
+
+@pytest.mark.parametrize("path", with_any(lambda path: blocks(path, "python")), ids=name_of)
+def test_python_blocks_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__document__"}
+    for line, block in blocks(path, "python"):
+        exec(compile("\n" * (line - 1) + block, path, "exec"), names)
+
+
+@pytest.mark.parametrize("path", with_any(commands), ids=name_of)
+def test_commands_exist(path):
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for program, *arguments in commands(path):
+        if program == "make":
+            assert set(arguments) <= set(targets)
+        elif program == "lambdanets":
+            app.parse_args(arguments, exit_on_error=False, print_error=False)  # raises for unknown verbs and options
+        else:
+            assert program == "python"
+            module = arguments[1].replace(".", "/") + ".py" if arguments[0] == "-m" else arguments[0]
+            assert (ROOT / module).is_file()
+
+
+def test_readme_shows_every_verb():
+    verbs = {name for name in app if not name.startswith("-")}
+    shown = {arguments[0] for program, *arguments in commands(ROOT / "README.md") if program == "lambdanets"}
+    assert shown == verbs
+
+
+@pytest.mark.parametrize("path", with_any(lambda path: LINK.finditer(path.read_text(encoding="utf-8"))), ids=name_of)
+def test_links_lead_to_files(path):
+    targets = [target.partition("#")[0] for target in LINK.findall(path.read_text(encoding="utf-8"))]
+    local = [target for target in targets if target and not target.startswith("https://")]
+    assert [target for target in local if not (path.parent / target).is_file()] == []
+
+
+def test_every_order_has_a_page():
+    pages = {path.stem for path in (ROOT / "docs" / "orders").glob("*.md")} - {"index"}
+    assert pages == set(IMPLS) - {"auto"}
+
+
+def readme_table():
+    """Name → cells of the table of networks."""
+    rows = (re.split(r"\s*\|\s*", line.strip("| ")) for line in (ROOT / "README.md").read_text().splitlines())
+    return {row[0]: row[1:] for row in rows if row[0] in list_models()}
+
+
+def test_readme_lists_every_network():
+    assert list(readme_table()) == list_models()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW_TO_COUNT)) for n in list_models()]
+)
+def test_readme_counts_are_what_the_command_prints(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["models", name]) == 0
+    printed = re.split(r"\s{2,}", capsys.readouterr().out.splitlines()[-1].strip())
+    assert [name, *readme_table()[name][:4]] == printed
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_examples_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < MAX_LINES
+
+
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory):
+    """The folder of a training run of a few steps."""
+    folder = tmp_path_factory.mktemp("runs") / "short"
+    assert main(["train", "digits", "--out", str(folder), "--set", "epochs=0.2"]) == 0
+    return folder
+
+
+def run_example(name, monkeypatch, *arguments):
+    path = ROOT / "examples" / name
+    monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+    runpy.run_path(str(path), run_name="__main__")
+
+
+def test_example_replaces_convolutions(monkeypatch, capsys):
+    run_example("replace_a_convolution.py", monkeypatch)
+    assert "8 convolutions replaced" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["untrained", "trained"])
+def test_example_looks_inside(trained, short_run, monkeypatch, capsys):
+    run_example("look_inside.py", monkeypatch, *[short_run] * trained)
+    out = capsys.readouterr().out
+    assert "content" in out
+    assert out.count("O") == 8  # four heads, twice
+
+
+def test_example_writes_an_exact_order(monkeypatch, capsys):
+    run_example("write_an_order.py", monkeypatch)
+    errors = re.findall(r"relative error (\S+)", capsys.readouterr().out)
+    assert len(errors) == 4
+    assert max(map(float, errors)) < 1e-12  # float64, sums of at most some thousand terms
+
+
+def test_example_fine_tunes(short_run, monkeypatch, capsys):
+    run_example("fine_tune.py", monkeypatch, short_run)
+    share = re.search(r"([\d.]+)% right", capsys.readouterr().out)
+    assert float(share[1]) > 50
+
+
+def test_example_classifies(short_run, tmp_path, monkeypatch, capsys):
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    picture = tmp_path / "digit.png"
+    Image.fromarray((load_digits().images[0] * 15).astype("uint8")).save(picture)
+    run_example("classify.py", monkeypatch, short_run, picture)
+    assert len(re.findall(r"\d: \d+\.\d%", capsys.readouterr().out)) == 3
+
+
+def test_all_examples_are_run_here():
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert all(f'"{path.name}"' in source for path in EXAMPLES)
