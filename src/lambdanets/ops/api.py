@@ -1,6 +1,6 @@
 """The public operation: validate, choose, call.
 
-y_n = (λᶜ + λᵖ_n)ᵀ q_n      for each of the h queries of position n (Bello 2021, equation 2)
+y_n = (λᶜ + λᵖ_n)ᵀ q_n      for each of the h queries of position n (Bello 2021, section 3)
 """
 
 import torch
