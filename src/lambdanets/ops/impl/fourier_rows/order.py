@@ -1,0 +1,145 @@
+"""Fourier over columns, Toeplitz products over rows, all of it as matrix products.
+
+    V̂[f, m] = Fourier of V over columns      λ̂[f, n, k] = Σ_{m,u} R̂[f, k, u, m − n] V̂[f, m, u]      (n, m: rows)
+    λᵖ = inverse Fourier of λ̂                y[b, h, v, n] = Σ_k q[b, h, k, n] λᵖ[b, k, v, n]
+
+For each frequency the sum over m is a real matrix product of (2·j·k) × (2·m·u) by (2·m·u) × v numbers, for j rows at
+a time, whose lambdas alone are ever in memory. Where rows are many and all in reach of one another, blocks of rows go
+through a second, complex, transform. The backward pass recomputes λ̂ and sends its gradient down the same road.
+Right for windows beyond a few pixels, and for global maps up to some 128 a side.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambdanets.ops.impl.fourier_rows.frame import Frame
+from lambdanets.ops.impl.fourier_rows.slab import Slab
+from lambdanets.ops.precision import at_least_fp32
+from lambdanets.ops.problem import Problem
+
+NAME = "fourier_rows"
+
+
+def why_not(problem: Problem) -> str | None:
+    """None: able for every map and every table."""
+    return None
+
+
+def forward(
+    query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
+) -> Tensor:
+    """The position output, (b, h, v, *N), in fp32 or wider."""
+    query, value, table = _wide(query, value, table)
+    slab = Slab(query, value, table)
+    out = query.new_empty(*query.shape[:2], slab.v, *query.shape[3:])
+    for images in _image_groups(slab.frame, query.shape[0]):
+        spectrum = slab.spectra.of_values(value[images])
+        queries = [_lines(slab.frame, q) for q in query[images]]
+        outputs = [q.new_empty(*q.shape[:3], slab.v) for q in queries]
+        for step in slab.frame.steps():
+            lines = slab.lines(spectrum, step)
+            for block, rows in slab.frame.lines_of(step):
+                if rows.start < rows.stop:
+                    lambdas = slab.lambdas(lines, block, rows, spectrum.shape[3])
+                    for i, (q, y) in enumerate(zip(queries, outputs, strict=True)):
+                        _put_product(y, rows, _take(q, rows), lambdas[:, :, i])
+        for image, y in zip(out[images], outputs, strict=True):
+            slab.frame.unlines(y.flatten(2), image.flatten(0, 1))
+    return out
+
+
+def backward(
+    grad: Float[Tensor, "b h v *N"],
+    query: Float[Tensor, "b h k *N"],
+    value: Float[Tensor, "b v u *N"],
+    table: Float[Tensor, "k u *R"],
+    needs: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of query, value and table; those not needed are None."""
+    grad, query, value, table = _wide(grad, query, value, table)
+    slab = Slab(query, value, table)
+    d_query = query.new_empty(query.shape) if needs[0] else None
+    d_value = value.new_empty(value.shape) if needs[1] else None
+    d_numbers = torch.zeros_like(slab.numbers) if needs[2] else None
+    for images in _image_groups(slab.frame, query.shape[0]):
+        spectrum = slab.spectra.of_values(value[images])
+        d_spectrum = None if d_value is None else torch.zeros_like(spectrum)
+        parts = [_Image.of(slab.frame, q, g, needs[0]) for q, g in zip(query[images], grad[images], strict=True)]
+        for step in slab.frame.steps():
+            lines = (slab.lines if needs[0] else slab.empty_lines)(spectrum, step)
+            for block, rows in slab.frame.lines_of(step):
+                _rows_back(slab, lines, block, rows, parts)
+            slab.lines_back(lines, spectrum, step, d_spectrum, d_numbers)
+        if d_query is not None:
+            for image, part in zip(d_query[images], parts, strict=True):
+                slab.frame.unlines(part.d_query.flatten(2), image.flatten(0, 1))
+        if d_value is not None and d_spectrum is not None:
+            slab.spectra.values_gradient(d_spectrum, d_value[images])
+    return d_query, d_value, None if d_numbers is None else slab.table_gradient(d_numbers, table)
+
+
+class _Image(NamedTuple):
+    """What the backward pass reads and writes of one image, as lines (lines, columns, c1, c2)."""
+
+    query: Tensor
+    grad: Tensor
+    d_query: Tensor
+    """Empty if not needed."""
+
+    @classmethod
+    def of(cls, frame: Frame, query: Tensor, grad: Tensor, needs_query: bool) -> "_Image":
+        """The lines of a query (h, k, *N) and of a gradient (h, v, *N)."""
+        lines = _lines(frame, query)
+        return cls(lines, _lines(frame, grad), torch.empty_like(lines) if needs_query else lines.new_empty(0))
+
+
+def _rows_back(slab: Slab, lines: Tensor, block: int, rows: slice, images: list[_Image]) -> None:
+    """The gradient of the queries of some rows; that of their λ̂ over columns takes the place of λ̂."""
+    if rows.start == rows.stop:  # past the last row
+        lines[:, block] = 0
+        return
+    width = len(images) * slab.v
+    needs_query = images[0].d_query.numel() > 0
+    lambdas = (slab.lambdas if needs_query else slab.empty_lambdas)(lines, block, rows, width)
+    for i, image in enumerate(images):
+        q, g = _take(image.query, rows), _take(image.grad, rows)
+        if needs_query:
+            _put_product(image.d_query, rows, g, lambdas[:, :, i].mT)
+        if len(images) == 1:
+            torch.bmm(q.mT, g, out=lambdas[:, :, 0])
+        else:
+            lambdas[:, :, i] = torch.bmm(q.mT, g)
+    slab.lambdas_back(lambdas, lines, block)
+
+
+def _wide(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in fp32 or wider: spectra of bf16 and fp16 numbers do not fit bf16 and fp16."""
+    return tuple(tensor.to(at_least_fp32(tensor.dtype)) for tensor in tensors)
+
+
+def _image_groups(frame: Frame, b: int) -> Iterator[slice]:
+    """Images whose values stand side by side."""
+    return (slice(first, min(b, first + frame.images)) for first in range(0, b, frame.images))
+
+
+def _lines(frame: Frame, maps: Tensor) -> Tensor:
+    """Maps (c1, c2, *N) as (lines, columns, c1, c2)."""
+    return frame.lines(maps.flatten(0, 1)).unflatten(2, maps.shape[:2])
+
+
+def _take(lines: Tensor, rows: slice) -> Tensor:
+    """Some rows, column by column: (columns·j, c1, c2)."""
+    part = lines[rows]
+    return part[0] if part.shape[0] == 1 else part.transpose(0, 1).flatten(0, 1)
+
+
+def _put_product(lines: Tensor, rows: slice, left: Tensor, right: Tensor) -> None:
+    """Write left · right where `_take` would read it."""
+    if rows.stop - rows.start == 1:
+        torch.bmm(left, right, out=lines[rows.start])
+    else:
+        lines[rows].transpose(0, 1).copy_(torch.bmm(left, right).unflatten(0, (lines.shape[1], -1)))
