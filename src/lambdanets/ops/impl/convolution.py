@@ -1,9 +1,18 @@
 """The paper's lambda convolution: the table is a kernel of u input and k output channels, v folded into the batch.
 
-    λᵖ[b·v, k, n] = (R ⋆ V[b·v, u])[k, n]      y[b, h, v, n] = Σ_k q[b, h, k, n] λᵖ[b, v, k, n]
+    λᵖ[v, n, k] = (R ⋆ V[v, u])[k, n]      y[n, h, v] = Σ_k q[n, h, k] λᵖ[v, n, k]      image by image
 
-Right for small windows. No Conv3d: with v in the batch a map of two axes needs only Conv2d.
+Right for small windows. No Conv3d: with v in the batch a map of two axes needs only Conv2d. The lambdas of some value
+channels of one image are all that is in memory at a time, with k fastest, so that q meets them without a copy.
+
+The library's backward of such a convolution costs up to ten times its forward, so it is not used: with the r² windows
+side by side (im2col) both gradients are matrix products,
+
+    dV = fold(Rᵀ · dλ)        dR = dλ · unfold(V)ᵀ
 """
+
+import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +21,13 @@ from torch import Tensor
 
 from lambdanets.ops.cost import Cost
 from lambdanets.ops.offsets import crop_table, uncrop_table
+from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
 
 NAME = "convolution"
+
+GROUP_NUMBERS = 2**19
+"""Lambdas, or numbers of unfolded windows, at a time; unless those of a single value channel are more."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -25,25 +38,32 @@ def why_not(problem: Problem) -> str | None:
 
 
 def cost(problem: Problem, backward: bool) -> Cost:
-    """b·n·r²·k·u·v multiply-adds, window entries outside the map included; the lambdas in memory."""
-    p = problem
-    window = 1
-    for side in p.reach:
-        window *= side
-    lambdas = p.b * p.n * window * p.k * p.u * p.v
-    apply = p.b * p.n * p.h * p.k * p.v
-    numbers = (2 if backward else 1) * p.b * p.n * p.k * p.v
-    if backward:  # the weight gradient, of one input channel, is what costs
-        return Cost(3 * lambdas + 2 * apply, numbers * p.itemsize, efficiency=0.3 if window <= 49 else 0.08)
-    return Cost(lambdas + apply, numbers * p.itemsize, efficiency=0.7)
+    """b·n·r²·k·u·v multiply-adds, window entries outside the map included; a group of lambdas in memory."""
+    p, window = problem, math.prod(problem.reach)
+    lambdas, apply = p.b * p.n * window * p.k * p.u * p.v, p.b * p.n * p.h * p.k * p.v
+    numbers = 2 * max(GROUP_NUMBERS, p.n * p.k)
+    if not backward:
+        return Cost(lambdas + apply, numbers * p.itemsize, efficiency=0.25)
+    numbers += 2 * max(GROUP_NUMBERS, p.n * p.u * window)
+    return Cost(3 * lambdas + 2 * apply, numbers * p.itemsize, efficiency=0.07)
 
 
 def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
-    """The position output, (b, h, v, *N)."""
-    lambdas = _lambdas(value, crop_table(table, value.shape[3:]))
-    return torch.einsum("bhkn,bvkn->bhvn", query.flatten(3), lambdas).unflatten(3, query.shape[3:])
+    """The position output, (b, h, v, *N), its channels fastest in memory."""
+    if query.ndim == 4:
+        return _forward(query[..., None, :], value[..., None, :], table[..., None, :])[..., 0, :]
+    return _forward(query, value, table)
+
+
+def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
+    kernel, queries = crop_table(table, value.shape[3:]), _by_position(query)
+    outputs = query.new_empty(*queries.shape[:3], value.shape[1])
+    for image, channels in _groups(value, kernel.shape[0]):
+        lambdas = _lambdas(value[image, channels], kernel)
+        outputs[image, :, :, channels] = torch.bmm(queries[image], lambdas.permute(1, 2, 0))
+    return outputs.permute(0, 2, 3, 1).unflatten(3, query.shape[3:])
 
 
 def backward(
@@ -53,29 +73,79 @@ def backward(
     table: Float[Tensor, "k u *R"],
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of query, value and table; those not needed are None."""
-    size, dy = value.shape[3:], grad.flatten(3)
-    kernel = crop_table(table, size)
-    d_query = d_value = d_table = None
-    if needs[0]:
-        d_query = torch.einsum("bhvn,bvkn->bhkn", dy, _lambdas(value, kernel)).unflatten(3, size)
-    if needs[1] or needs[2]:
-        d_lambdas = torch.einsum("bhkn,bhvn->bvkn", query.flatten(3), dy).flatten(0, 1).unflatten(2, size)
-        d_images, d_kernel, _ = torch.ops.aten.convolution_backward(
-            d_lambdas, value.flatten(0, 1), kernel, None, [1] * len(size), _padding(kernel), [1] * len(size),
-            False, [0] * len(size), 1, [needs[1], needs[2], False],
-        )  # fmt: skip
-        d_value = d_images.unflatten(0, value.shape[:2]) if needs[1] else None
-        d_table = uncrop_table(d_kernel, table.shape[2:]) if needs[2] else None
-    return d_query, d_value, d_table
+    """Gradients of query, value and table; those not needed are None. The table's is in fp32 or wider."""
+    if query.ndim == 4:
+        lines = [tensor[..., None, :] for tensor in (grad, query, value, table)]
+        d_query, d_value, d_table = _backward(lines[0], lines[1], lines[2], lines[3], needs)
+        return (
+            None if d_query is None else d_query[..., 0, :],
+            None if d_value is None else d_value[..., 0, :],
+            None if d_table is None else d_table[..., 0, :],
+        )
+    return _backward(grad, query, value, table, needs)
 
 
-def _lambdas(value: Tensor, kernel: Tensor) -> Tensor:
-    """λᵖ of shape (b, v, k, n): one image a batch entry and value channel."""
-    convolve = F.conv1d if kernel.ndim == 3 else F.conv2d
-    lambdas = convolve(value.flatten(0, 1), kernel, padding=_padding(kernel))
-    return lambdas.flatten(2).unflatten(0, value.shape[:2])
+def _backward(
+    grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    size, wide = value.shape[3:], at_least_fp32(query.dtype)
+    kernel, queries, grads = crop_table(table, size), _by_position(query), _by_position(grad)
+    d_queries = torch.zeros_like(queries, dtype=wide)
+    d_value = torch.empty_like(value, memory_format=torch.contiguous_format)
+    d_kernel = torch.zeros_like(kernel, dtype=wide, memory_format=torch.contiguous_format)
+    for image, channels in _groups(value, kernel.shape[0]):
+        dy = grads[image, :, :, channels]
+        if needs[0]:
+            lambdas = _lambdas(value[image, channels], kernel)
+            d_queries[image] += torch.bmm(dy, lambdas.transpose(0, 1))
+        if needs[1] or needs[2]:
+            d_lambdas = torch.bmm(queries[image].transpose(1, 2), dy).permute(2, 1, 0).contiguous()  # v k n
+            _window_gradients(d_lambdas, value[image, channels], kernel, d_value[image, channels], d_kernel, needs[1:])
+    return (
+        d_queries.to(query.dtype).permute(0, 2, 3, 1).unflatten(3, size) if needs[0] else None,
+        d_value if needs[1] else None,
+        uncrop_table(d_kernel, table.shape[2:]) if needs[2] else None,
+    )
 
 
-def _padding(kernel: Tensor) -> list[int]:
-    return [side // 2 for side in kernel.shape[2:]]
+def _groups(value: Tensor, k: int) -> Iterator[tuple[int, slice]]:
+    """Image by image, as many value channels as the lambdas of a group allow."""
+    step = max(1, GROUP_NUMBERS // (k * value.shape[3:].numel()))
+    for image in range(value.shape[0]):
+        for first in range(0, value.shape[1], step):
+            yield image, slice(first, min(value.shape[1], first + step))
+
+
+def _by_position(maps: Tensor) -> Tensor:
+    """(b, h, c, *N) as (b, n, h, c), dense."""
+    return maps.flatten(3).permute(0, 3, 1, 2).contiguous()
+
+
+def _lambdas(values: Tensor, kernel: Tensor) -> Tensor:
+    """λᵖ as (v, n, k), dense, of values (v, u, *N)."""
+    last = torch.channels_last
+    lambdas = F.conv2d(
+        values.contiguous(memory_format=last), kernel.contiguous(memory_format=last), padding=_padding(kernel)
+    )
+    return lambdas.permute(0, 2, 3, 1).flatten(1, 2).contiguous()
+
+
+def _window_gradients(
+    d_lambdas: Tensor, values: Tensor, kernel: Tensor, d_values: Tensor, d_kernel: Tensor, needs: tuple[bool, ...]
+) -> None:
+    """Fill dV and add to dR, from dλ (v, k, n) of values (v, u, *N), a few channels at a time."""
+    sides, padding, size = tuple(kernel.shape[2:]), _padding(kernel), values.shape[2:]
+    weights = kernel.flatten(1).T.to(d_kernel.dtype)  # u·r² k
+    step = max(1, GROUP_NUMBERS // (weights.shape[0] * size.numel()))
+    for first in range(0, len(values), step):
+        channels = slice(first, first + step)
+        d_group = d_lambdas[channels].to(d_kernel.dtype)
+        if needs[0]:
+            d_values[channels] = F.fold(weights @ d_group, tuple(size), sides, padding=padding)
+        if needs[1]:
+            windows = F.unfold(values[channels].to(d_kernel.dtype), sides, padding=padding)  # v u·r² n
+            d_kernel += torch.bmm(d_group, windows.transpose(1, 2)).sum(0).view_as(d_kernel)
+
+
+def _padding(kernel: Tensor) -> tuple[int, int]:
+    return kernel.shape[2] // 2, kernel.shape[3] // 2

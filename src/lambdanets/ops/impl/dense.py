@@ -1,19 +1,33 @@
-"""One matrix product: E laid out as (n·k) × (m·u), times the values as (m·u) × (b·v) columns.
+"""Whole rows of E: every image at once, the queries of one row y against all positions m.
 
-    λᵖ[n, k, b, v] = Σ_{m,u} E[n, k, m, u] V[m, u, b, v]      y[b, h, v, n] = Σ_k q[b, h, k, n] λᵖ[n, k, b, v]
+    S[x, (b, h), m] = Σ_k q[x, (b, h), k] E[x, k, m]        y[b, (x, h), v] = Σ_m S[b, (x, h), m] V[b, m, v]
 
-Right for small maps, where the product is large and E is small; E costs k·u·n·m numbers.
+Both are batched matrix products, over x and over b; between them one copy turns S around. E[x, k, m] of a row y is a
+slice of the table expanded along x (`tiles`), so E is never laid out as a whole. Right for small maps that see (nearly)
+all of themselves, where other orders drown in small products. The backward pass recomputes S a row at a time:
+
+    dV = Sᵀ · dy        dS = dy · Vᵀ        dq = dS · Eᵀ        dE = qᵀ · dS, gathered into dR
 """
+
+import itertools
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.cost import Cost
-from lambdanets.ops.offsets import full_table, toeplitz, uncrop_table
+from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
+from lambdanets.ops.tiles import Box, Tiling, add_expanded, expand_table, fit_gradient, fit_table, front, spans
 
 NAME = "dense"
+
+GEMM_RATE = 65e9
+"""Multiply-adds a second of a large matrix product where the following were measured."""
+SECONDS = {False: (1 / 25e9, 18e-6), True: (1 / 27e9, 18e-6)}
+"""Of a multiply-add and a call: fitted to five maps of up to 20 × 20 within 20 %; of the backward pass if True."""
+GROUP_NUMBERS = 2**20
+"""Numbers of S at most, unless one image alone has more: images are taken in groups."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -22,20 +36,41 @@ def why_not(problem: Problem) -> str | None:
 
 
 def cost(problem: Problem, backward: bool) -> Cost:
-    """b·n·m·k·u·v + b·n·h·k·v multiply-adds; E and the lambdas in memory."""
-    p = problem
-    lambdas = p.b * p.n * p.m * p.k * p.u * p.v
-    apply = p.b * p.n * p.h * p.k * p.v
-    numbers = 2 * p.k * p.u * p.n * p.m + (2 if backward else 1) * p.b * p.n * p.k * p.v
-    return Cost(3 * lambdas + 2 * apply if backward else lambdas + apply, numbers * p.itemsize, efficiency=0.6)
+    """b·h·n·m·u·(k + v) multiply-adds; twice the scores of a row, and the expanded table, in memory."""
+    p, size = problem, (1, *problem.query_size)[-max(2, len(problem.query_size)) :]
+    multiply_adds = p.b * p.h * p.n * p.m * p.u * (3 * p.k + 2 * p.v if backward else p.k + p.v)
+    row = size[-1] * p.h * p.m * p.u
+    scores = 2 * row * min(p.b, max(1, GROUP_NUMBERS // row))
+    expanded = (3 if backward else 1) * size[-1] * p.k * (2 * size[-2] - 1) * p.u * p.m // size[-2]
+    values = 2 * p.b * p.m * p.u * p.v
+    calls = (12 if backward else 6) * p.n // size[-1]
+    seconds = multiply_adds * SECONDS[backward][0] + calls * SECONDS[backward][1]
+    if scores + expanded > 2**21:
+        seconds *= 1.5  # out of the caches
+    return Cost(multiply_adds, (scores + expanded + values) * p.itemsize, multiply_adds / seconds / GEMM_RATE)
 
 
 def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
-    """The position output, (b, h, v, *N)."""
-    lambdas = _lambdas(value, _embeddings(table, value))
-    return torch.einsum("bhkn,nkbv->bhvn", query.flatten(3), lambdas).unflatten(3, query.shape[3:])
+    """The position output, (b, h, v, *N), its channels fastest in memory."""
+    if query.ndim == 4:
+        return _forward(query[..., None, :], value[..., None, :], table[..., None, :])[..., 0, :]
+    return _forward(query, value, table)
+
+
+def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
+    rows = _Rows(query, value, table)
+    values = value.movedim((2, 1), (-2, -1)).transpose(-3, -2).movedim(-4, 1)  # b y' *lead' u x' v
+    values = values.reshape(value.shape[0], -1, value.shape[1])
+    outputs = query.new_empty(query.shape[0], *query.shape[3:], query.shape[1], value.shape[1])
+    for box in rows.tiling.boxes():
+        expanded = expand_table(rows.table, rows.tiling, rows.tile, box).flatten(2)
+        for images, y in itertools.product(rows.groups, range(query.shape[-2])):
+            scores = rows.scores(rows.queries[*box.place, y][:, images], expanded[:, :, rows.offsets(y)])
+            output = torch.bmm(scores.flatten(1, 2), values[images])
+            outputs[images, *box.place, y].copy_(output.unflatten(1, scores.shape[1:3]))
+    return outputs.movedim((-2, -1), (1, 2))
 
 
 def backward(
@@ -45,56 +80,108 @@ def backward(
     table: Float[Tensor, "k u *R"],
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of query, value and table; those not needed are None."""
-    size, dy, q = value.shape[3:], grad.flatten(3), query.flatten(3)
-    embeddings = _embeddings(table, value)
-    d_query = d_value = d_table = None
-    if needs[0]:
-        d_query = torch.einsum("bhvn,nkbv->bhkn", dy, _lambdas(value, embeddings)).unflatten(3, size)
-    if needs[1] or needs[2]:
-        d_lambdas = torch.einsum("bhkn,bhvn->nkbv", q, dy).flatten(2).flatten(0, 1)
-        if needs[1]:
-            columns = embeddings.T @ d_lambdas
-            d_value = columns.reshape(-1, value.shape[2], *value.shape[:2]).permute(2, 3, 1, 0).unflatten(3, size)
+    """Gradients of query, value and table; those not needed are None. The last two are in fp32 or wider."""
+    if query.ndim == 4:
+        lines = [tensor[..., None, :] for tensor in (grad, query, value, table)]
+        d_query, d_value, d_table = _backward(lines[0], lines[1], lines[2], lines[3], needs)
+        return (
+            None if d_query is None else d_query[..., 0, :],
+            None if d_value is None else d_value[..., 0, :],
+            None if d_table is None else d_table[..., 0, :],
+        )
+    return _backward(grad, query, value, table, needs)
+
+
+def _backward(
+    grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    rows = _Gradients(grad, query, value, table)
+    for box in rows.tiling.boxes():
+        rows.visit(box, needs)
+    size, (b, v, u) = value.shape[3:], value.shape[:3]
+    by_context = rows.d_values.view(b, size[-2], *size[:-2], u, size[-1], v)
+    return (
+        rows.d_queries.movedim((-2, -1), (1, 2)) if needs[0] else None,
+        by_context.movedim(1, -4).movedim((-1, -3), (1, 2)) if needs[1] else None,
+        fit_gradient(rows.d_table, table, size) if needs[2] else None,
+    )
+
+
+class _Rows:
+    """Layouts, and the scores of one query row of a group of images."""
+
+    def __init__(self, query: Tensor, value: Tensor, table: Tensor):
+        size = tuple(query.shape[3:])
+        self.tiling = Tiling(size, tuple(side - 1 for side in size), tile=size[-1], block=size[-2])
+        self.tile = (0, size[-1])
+        self.table = fit_table(table, size, self.tiling.reach)
+        self.queries = query.movedim((0, 1, 2), (-3, -2, -1)).contiguous()  # *lead y x b h k
+        self.m = value.shape[2:].numel()
+        row = size[-1] * query.shape[1] * self.m
+        group = min(query.shape[0], max(1, GROUP_NUMBERS // row))
+        self.groups = [slice(*images) for images in spans(query.shape[0], group)]
+        self.by_column, self.by_image = query.new_empty(group * row), query.new_empty(group * row)
+
+    def offsets(self, y: int) -> slice:
+        """Where the context of row y lies among the row offsets of the expanded table: all of the map's rows."""
+        height = self.tiling.size[-2]
+        first = (height - 1 - y) * (self.m // height)
+        return slice(first, first + self.m)
+
+    def scores(self, queries: Tensor, table: Tensor) -> Tensor:
+        """S as (b, x, h, m) of queries (x, b, h, k)."""
+        x, b, h, _ = queries.shape
+        by_column, by_image = front(self.by_column, x, b, h, self.m), front(self.by_image, b, x, h, self.m)
+        torch.bmm(queries.flatten(1, 2), table, out=by_column.flatten(1, 2))
+        return by_image.copy_(by_column.transpose(0, 1))
+
+
+class _Gradients(_Rows):
+    """The backward pass."""
+
+    def __init__(self, grad: Tensor, query: Tensor, value: Tensor, table: Tensor):
+        super().__init__(query, value, table)
+        wide = at_least_fp32(query.dtype)
+        self.grads = grad.movedim((1, 2), (-2, -1)).contiguous()  # b *lead y x h v
+        values = value.movedim(2, -2).movedim(-3, 2)  # b v y' *lead' u x'
+        self.values = values.reshape(*value.shape[:2], self.m)
+        self.d_queries = query.new_empty(query.shape[0], *query.shape[3:], *query.shape[1:3])
+        self.d_values = query.new_zeros(value.shape[0], self.m, value.shape[1], dtype=wide)
+        self.d_table = torch.zeros_like(self.table, dtype=wide)
+
+    def visit(self, box: Box, needs: tuple[bool, bool, bool]) -> None:
+        """What the queries of one box add to the gradients."""
+        laid_out = expand_table(self.table, self.tiling, self.tile, box)
+        expanded, d_expanded = laid_out.flatten(2), torch.zeros_like(laid_out, dtype=self.d_table.dtype)
+        transposed = expanded.transpose(1, 2).contiguous() if needs[0] else expanded
+        for images, y in itertools.product(self.groups, range(self.tiling.size[-2])):
+            queries, place = self.queries[*box.place, y][:, images], (images, *box.place, y)
+            offsets, grad = self.offsets(y), self.grads[place].flatten(1, 2)
+            if needs[1]:
+                scores = self.scores(queries, expanded[:, :, offsets]).flatten(1, 2)
+                _add_products(self.d_values[images], scores.transpose(1, 2), grad)
+            if not (needs[0] or needs[2]):
+                continue
+            d_scores = self._d_scores(grad, self.values[images], queries.shape)
+            if needs[0]:
+                d_query = torch.bmm(d_scores, transposed[:, offsets]).view(queries.shape)
+                self.d_queries[place].copy_(d_query.transpose(0, 1))
+            if needs[2]:
+                _add_products(d_expanded.flatten(2)[:, :, offsets], queries.flatten(1, 2).transpose(1, 2), d_scores)
         if needs[2]:
-            d_table = _table_gradient(d_lambdas @ _columns(value).T, table, value)
-    return d_query, d_value, d_table
+            add_expanded(self.d_table, d_expanded, self.tiling, self.tile, box)
+
+    def _d_scores(self, grad: Tensor, values: Tensor, queries: torch.Size) -> Tensor:
+        """DS as (x, b·h, m)."""
+        x, b, h, _ = queries
+        by_image, by_column = front(self.by_image, b, x, h, self.m), front(self.by_column, x, b, h, self.m)
+        torch.bmm(grad, values, out=by_image.flatten(1, 2))
+        return by_column.copy_(by_image.transpose(0, 1)).flatten(1, 2)
 
 
-def _embeddings(table: Tensor, value: Tensor) -> Tensor:
-    """E as an (n·k, m·u) matrix."""
-    n = value.shape[3:].numel()
-    pairs = toeplitz(table, value.shape[3:]).reshape(*table.shape[:2], n, n)
-    return pairs.permute(2, 0, 3, 1).reshape(n * table.shape[0], n * table.shape[1])
-
-
-def _columns(value: Tensor) -> Tensor:
-    """V as an (m·u, b·v) matrix."""
-    return value.flatten(3).permute(3, 2, 0, 1).flatten(2).flatten(0, 1)
-
-
-def _lambdas(value: Tensor, embeddings: Tensor) -> Tensor:
-    """λᵖ of shape (n, k, b, v)."""
-    b, v = value.shape[:2]
-    return (embeddings @ _columns(value)).reshape(value.shape[3:].numel(), -1, b, v)
-
-
-def _table_gradient(d_embeddings: Tensor, table: Tensor, value: Tensor) -> Tensor:
-    """The gradient of R from that of E: each table entry gathers the gradients of all the pairs that read it."""
-    (k, u), size, n = table.shape[:2], value.shape[3:], value.shape[3:].numel()
-    offsets = torch.arange(full_table(table[:1, :1], size).numel(), device=table.device)
-    read = offsets.reshape(1, 1, *(2 * side - 1 for side in size))
-    for axis, side in enumerate(size, start=2):
-        read = read.unfold(axis, side, 1)
-    entries = read.flip(tuple(range(2, 2 + len(size)))).flatten()
-    pairs = d_embeddings.reshape(n, k, n, u).permute(1, 3, 0, 2).reshape(k, u, n * n)
-    full = pairs.new_zeros(k, u, offsets.numel()).index_add_(2, entries, pairs)
-    return uncrop_table(_crop_to(full.unflatten(2, tuple(2 * side - 1 for side in size)), table), table.shape[2:])
-
-
-def _crop_to(full: Tensor, table: Tensor) -> Tensor:
-    """The centre of the full table that the given one covers."""
-    for axis in range(2, full.ndim):
-        surplus = max(0, (full.shape[axis] - table.shape[axis]) // 2)
-        full = full.narrow(axis, surplus, full.shape[axis] - 2 * surplus)
-    return full
+def _add_products(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Total += left · right; a sum over rows is not kept in a narrow dtype."""
+    if total.dtype == left.dtype:
+        total.baddbmm_(left, right)
+    else:
+        total.add_(torch.bmm(left, right))

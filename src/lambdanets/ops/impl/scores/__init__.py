@@ -1,0 +1,112 @@
+"""Queries first: contract q with R, then with V. Attention's order, without a softmax and without storing scores.
+
+    S[b, h, n, m] = Σ_{k,u} q[b, h, k, n] R[k, u, m − n]        y[b, h, v, n] = Σ_m S[b, h, n, m] V[b, v, m]
+
+h·(k + v) multiply-adds a pair of positions where lambdas cost k·v. All large products are plain GEMMs on views:
+
+- for a tile of columns the table is expanded along x (`tiles`), so the product of q with every row offset,
+  P[x, (h, y), (y' − y, x')] = q · T, is one batched GEMM;
+- the scores of one query row are a slice of P whose rows (x, h) have a single stride: S · V needs no copy.
+
+A block is some query rows of one tile of one image; P of one block is the only large buffer. The backward pass
+recomputes P, keeps dP in the same form, and adds up in fp32 or wider:
+
+    dP = dy · Vᵀ        dV = Pᵀ · dy        dq = dP · Tᵀ        dT = qᵀ · dP, gathered into dR
+"""
+
+import itertools
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lambdanets.ops.cost import Cost
+from lambdanets.ops.impl.scores.gradients import Backward
+from lambdanets.ops.impl.scores.output import Forward
+from lambdanets.ops.impl.scores.walk import choose_tiling
+from lambdanets.ops.line import fold_map, fold_table, folded_sides, unfold_map, unfold_table_gradient
+from lambdanets.ops.problem import Problem
+from lambdanets.ops.tiles import fit_gradient
+
+NAME = "scores"
+
+LINE = 32
+"""Columns that a map of one axis is folded into."""
+GEMM_RATE = 65e9
+"""Multiply-adds a second of a large matrix product where the following were measured."""
+SECONDS = {False: (1 / 60e9, 8e-6, 0.44e-9), True: (1 / 44e9, 12e-6, 1.1e-9)}
+"""Of a multiply-add, a product and a score: fitted to 18 problems within 15 %; of the backward pass if True."""
+
+
+def why_not(problem: Problem) -> str | None:
+    """None: able for every map and every table."""
+    return None
+
+
+def cost(problem: Problem, backward: bool) -> Cost:
+    """b·h·n·m'·u·(k + v) multiply-adds, m' the context rows and columns that a block reaches; P and T in memory."""
+    p, size, sides = problem, problem.query_size, problem.scope or (1,) * len(problem.query_size)
+    if len(size) == 1:
+        size, sides = folded_sides(size[0], sides[0], LINE)
+    tiling = choose_tiling(size, sides, p.h, p.u, p.dtype)
+    per_offset = p.b * p.h * p.u * math.prod(size) * tiling.mean_row_length
+    scores, products = per_offset * tiling.mean_row_offsets * p.k, per_offset * tiling.mean_rows_seen * p.v
+    passes = 2 if backward else 1
+    block = tiling.most_positions * p.h * tiling.most_row_offsets
+    expanded = tiling.most_columns * p.k * tiling.all_row_offsets
+    numbers = tiling.most_row_length * p.u * (passes * (block + size[-2] * p.v) + (2 * passes - 1) * expanded)
+    multiply_adds = int((3 * scores if backward else scores) + passes * products)
+    visits = p.b * len(tiling.tiles) * math.prod(size[:-2])
+    calls = visits * (passes * size[-2] + 6 * len(tiling.blocks))
+    rate, call, moved = SECONDS[backward]
+    seconds = multiply_adds * rate + calls * call + scores / p.k * moved
+    return Cost(multiply_adds, numbers * p.itemsize, efficiency=multiply_adds / seconds / GEMM_RATE)
+
+
+def forward(
+    query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
+) -> Tensor:
+    """The position output, (b, h, v, *N), its channels fastest in memory."""
+    if query.ndim == 4:
+        output = _forward(fold_map(query, LINE), fold_map(value, LINE), fold_table(table, LINE))
+        return unfold_map(output, query.shape[-1])
+    return _forward(query, value, table)
+
+
+def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
+    walk = Forward(query, value, table)
+    for tile, box in itertools.product(walk.tiling.tiles, walk.tiling.boxes()):
+        walk.visit(tile, box)
+    return walk.outputs.movedim((-2, -1), (1, 2))
+
+
+def backward(
+    grad: Float[Tensor, "b h v *N"],
+    query: Float[Tensor, "b h k *N"],
+    value: Float[Tensor, "b v u *N"],
+    table: Float[Tensor, "k u *R"],
+    needs: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of query, value and table; those not needed are None. The last two are in fp32 or wider."""
+    if query.ndim == 4:
+        folded = fold_map(grad, LINE), fold_map(query, LINE), fold_map(value, LINE)
+        d_query, d_value, d_table = _backward(folded[0], folded[1], folded[2], fold_table(table, LINE), needs)
+        return (
+            None if d_query is None else unfold_map(d_query, query.shape[-1]),
+            None if d_value is None else unfold_map(d_value, query.shape[-1]),
+            None if d_table is None else unfold_table_gradient(d_table, table),
+        )
+    return _backward(grad, query, value, table, needs)
+
+
+def _backward(
+    grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    walk = Backward(grad, query, value, table, needs)
+    for tile, box in itertools.product(walk.tiling.tiles, walk.tiling.boxes()):
+        walk.visit(tile, box)
+    return (
+        walk.d_queries.movedim((-2, -1), (1, 2)) if needs[0] else None,
+        walk.d_values.movedim((-1, -2), (1, 2)) if needs[1] else None,
+        fit_gradient(walk.d_table, table, walk.tiling.size) if needs[2] else None,
+    )

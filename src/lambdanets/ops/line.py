@@ -1,0 +1,49 @@
+"""A map of one axis as a map of two, for orders that work on rows: position n is row n // X, column n % X.
+
+Offset δ = dy·X + dx, so the table of the folded map is R₂[k, u, dy, dx] = R[k, u, dy·X + dx] for |dx| < X: a view of R
+padded by zeros. Positions beyond the end hold zeros.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def fold_map(tensor: Tensor, width: int) -> Tensor:
+    """(…, n) → (…, rows, width), zeros after the end."""
+    surplus = -tensor.shape[-1] % width
+    return (F.pad(tensor, (0, surplus)) if surplus else tensor).unflatten(-1, (-1, width))
+
+
+def unfold_map(tensor: Tensor, positions: int) -> Tensor:
+    """(…, rows, width) → (…, n): the inverse of `fold_map`."""
+    return tensor.flatten(-2)[..., :positions]
+
+
+def folded_sides(positions: int, side: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The sides of the folded map and of the folded table."""
+    return (-(-positions // width), width), (2 * _extent(side, width)[0] + 1, 2 * width - 1)
+
+
+def fold_table(table: Tensor, width: int) -> Tensor:
+    """(k, u, r) → (k, u, 2·dy + 1, 2·width − 1), a view of the table between zeros."""
+    rows, margin = _extent(table.shape[-1], width)
+    padded = F.pad(table, (margin, margin))
+    sides, strides = (2 * rows + 1, 2 * width - 1), (*padded.stride()[:2], width, 1)
+    return padded.as_strided((*table.shape[:2], *sides), strides)
+
+
+def unfold_table_gradient(gradient: Tensor, table: Tensor) -> Tensor:
+    """The gradient of the table from that of the folded one: every entry gathers its copies."""
+    width = (gradient.shape[-1] + 1) // 2
+    _, margin = _extent(table.shape[-1], width)
+    total = gradient.new_zeros(*table.shape[:2], table.shape[-1] + 2 * margin)
+    for row in range(gradient.shape[2]):
+        total[..., row * width : row * width + 2 * width - 1] += gradient[:, :, row]
+    return total.narrow(-1, margin, table.shape[-1])
+
+
+def _extent(side: int, width: int) -> tuple[int, int]:
+    """Rows that a table of this side reaches to either side, and the zeros it then needs at either end."""
+    reach = side // 2
+    rows = -(-reach // width)
+    return rows, rows * width + width - 1 - reach
