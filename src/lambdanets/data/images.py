@@ -1,0 +1,135 @@
+"""Reading image files that strangers made: whatever is in them comes out as 8-bit grey or RGB, or as one sentence.
+
+Letters: c channels, y rows and x columns of pixels.
+"""
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+MAX_PIXELS = 64 * 10**6
+"""A file of a few kilobytes can claim more pixels than the machine has memory for."""
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+"""What is tried. Others can be opened too, but some of them start other programs."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pbm", ".pgm", ".ppm")
+"""How the names of images end, in lower case; decides which files of a folder are meant."""
+
+
+class ImageError(ValueError):
+    """A file that gives no image, and why."""
+
+
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The first frame of an image file, upright, in mode L or RGB.
+
+    16-bit and real-valued images are scaled to 8 bits, palettes and CMYK become RGB. What is transparent is filled with
+    white or black, whichever stands out more from what is not.
+
+    Raises:
+        ImageError: there is no such file, it is not an image of a known format, it is damaged or larger than
+            `max_pixels`. The message is one sentence that begins with the path.
+    """
+    _check_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata, and sizes that are judged below
+        try:
+            with Image.open(path, formats=FORMATS) as file:
+                _check_size(file, path, max_pixels)
+                file.load()
+                # In this order: turning needs the metadata of the file, which conversions drop.
+                return _to_eight_bits(ImageOps.exif_transpose(file))
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError(f"{path} is not an image: wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.") from None
+        except Image.DecompressionBombError:
+            raise ImageError(_too_large(path, max_pixels)) from None
+        except MemoryError:
+            raise ImageError(f"{path} needs more memory than there is: make it smaller.") from None
+        except Exception as error:  # decoders raise anything on damaged files
+            reason = " ".join(str(error).split())
+            raise ImageError(f"{path} is a damaged image ({reason}): save or fetch it again.") from None
+
+
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """The given files, and in place of a folder the images directly in it, by name.
+
+    Raises:
+        ImageError: a folder without an image.
+    """
+    found = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        if not inside:
+            raise ImageError(f"{path} holds no image: wanted files whose names end in {', '.join(SUFFIXES)}.")
+        found += inside
+    return found
+
+
+def to_tensor(picture: Image.Image) -> Float[Tensor, "c y x"]:
+    """An image of mode L or RGB as numbers in 0…1."""
+    pixels = np.array(picture, dtype=np.float32) / 255
+    return torch.from_numpy(pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder: give an image file.")
+        if not path.exists():
+            raise ImageError(f"{path}: there is no such file.")
+        if not path.is_file():
+            raise ImageError(f"{path} is not a regular file: give an image file.")
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path} is empty: save or fetch it again.")
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise ImageError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def _check_size(file: Image.Image, path: Path, max_pixels: int) -> None:
+    if file.width * file.height > max_pixels:
+        raise ImageError(f"{_too_large(path, max_pixels)[:-1]}: got {file.width} × {file.height}; make it smaller.")
+
+
+def _too_large(path: Path, max_pixels: int) -> str:
+    return f"{path} has more than {max_pixels / 1e6:g} million pixels."
+
+
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    """Any mode as L or RGB."""
+    if picture.mode in ("L", "RGB"):
+        return picture.copy()
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        return _scaled(picture)
+    if picture.has_transparency_data:
+        return _filled(picture)
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    """Whole numbers count as 16 bits; real ones as 0…1 where they fit, else from the least to the greatest."""
+    values = np.nan_to_num(np.array(picture, dtype=np.float64), posinf=0, neginf=0)
+    low, high = 0.0, 65535.0
+    if picture.mode == "F":
+        inside = values.min() >= 0 and values.max() <= 1
+        low, high = (0.0, 1.0) if inside else (float(values.min()), float(values.max()))
+    shares = (values - low) / max(high - low, 1e-12)
+    return Image.fromarray((shares.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def _filled(picture: Image.Image) -> Image.Image:
+    """Laid on white, or on black where what can be seen is bright."""
+    seen = picture.convert("RGBA")
+    grey, alpha = (np.array(seen.convert("RGB").convert("L"), dtype=np.float64), np.array(seen.getchannel("A")))
+    bright = (grey * alpha).sum() > 127.5 * alpha.sum()
+    below = Image.new("RGBA", seen.size, "black" if bright else "white")
+    return Image.alpha_composite(below, seen).convert("RGB")
