@@ -1,5 +1,7 @@
 """Lambda layers as modules, and the small modules their networks need."""
 
+from lambdanets.layers.interactions import Interactions as Interactions
+from lambdanets.layers.interactions import interactions as interactions
 from lambdanets.layers.lambda_layer import LambdaLayer as LambdaLayer
 from lambdanets.layers.position_table import PositionTable as PositionTable
 from lambdanets.layers.position_table import global_scope as global_scope
