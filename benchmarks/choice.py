@@ -1,0 +1,105 @@
+"""Does "auto" choose well? python -m benchmarks.choice [--problems 100] [--seed 2026] [--quick].
+
+On random problems, none used for calibration, every able order is measured, forward and backward, interleaved in one
+process and one thread. The price of "auto" is the measured forward of the order it takes forward plus the measured
+backward of the one it takes backward; it is held against the best single order, measured in the same minute.
+Orders that are predicted to take over 15 times the best, or over 6 GiB, are counted as worse without being run.
+"""
+
+import argparse
+import random
+import sys
+from collections.abc import Iterable
+
+import torch
+
+from benchmarks.harness import environment, interleaved, require_green, write_report
+from lambdanets.ops import Problem
+from lambdanets.ops.choice import ORDERS, Order, choose, why_not
+from lambdanets.testing import make_inputs
+
+SLOWER, LARGER = 15, 6 * 2**30
+"""Orders beyond these multiples of the best prediction, or bytes, are not run."""
+
+
+def random_problem(draw: random.Random) -> Problem:
+    """One or two axes in three, sides 4 … 96 log-uniform and often unequal, r 3 … global, b 1 … 16, d 64 … 512."""
+    first = round(4 * 24 ** draw.random())
+    size = (first, first if draw.random() < 0.4 else round(4 * 24 ** draw.random()))
+    widest = 2 * max(size) - 1
+    r = draw.choice([None, 3 + 2 * round((widest - 3) / 2 * draw.random() ** 2)])
+    scope = tuple(2 * side - 1 for side in size) if r is None else (r, r)
+    d, h = draw.choice([64, 128, 256, 512]), draw.choice([4, 8])
+    b = round(16 ** draw.random())
+    while b > 1 and b * d * size[0] * size[1] > 2**23:
+        b //= 2
+    return Problem(
+        b=b, h=h, k=draw.choice([8, 16, 32]), v=d // h, u=draw.choice([1, 1, 4]),
+        query_size=size, context_size=size, scope=scope, content=False,
+    )  # fmt: skip
+
+
+def measure(problem: Problem, seconds: float) -> dict[str, tuple[float, float]]:
+    """Order → median seconds forward and backward."""
+    inputs = make_inputs(problem, dtype=torch.float32)
+    query, value, table = (t.detach() for t in (inputs.query, inputs.value, inputs.table) if t is not None)
+    grad = torch.randn(problem.b, problem.h, problem.v, *problem.query_size)
+    orders = worth_running(problem)
+    forward = {o.NAME: (lambda o=o: o.forward(query, value, table)) for o in orders}
+    backward = {o.NAME: (lambda o=o: o.backward(grad, query, value, table, (True, True, True))) for o in orders}
+    ahead = interleaved(forward, seconds=seconds, rounds=3)
+    back = interleaved(backward, seconds=seconds, rounds=3)
+    return {name: (ahead[name], back[name]) for name in ahead}
+
+
+def worth_running(problem: Problem) -> list[Order]:
+    """The able orders whose predictions are not hopeless."""
+    costs = {o.NAME: [o.cost(problem, back) for back in (False, True)] for o in ORDERS if why_not(o, problem) is None}
+    best = min(sum(c.seconds for c in both) for both in costs.values())
+    return [
+        o
+        for o in ORDERS
+        if o.NAME in costs
+        and sum(c.seconds for c in costs[o.NAME]) < SLOWER * best
+        and max(c.extra_bytes for c in costs[o.NAME]) < LARGER
+    ]
+
+
+def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
+    """Measure, print a line a problem and the summary, write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--quick", action="store_true", help="no tests first, no report, fewer repetitions")
+    options = parser.parse_args(list(arguments))
+    torch.set_num_threads(1)
+    if not options.quick:
+        require_green("tests/ops")
+    draw = random.Random(options.seed)
+    lines, ratios = [], []
+    for index in range(options.problems):
+        problem = random_problem(draw)
+        times = measure(problem, seconds=0.15 if options.quick else 0.4)
+        ahead, back = choose(problem).NAME, choose(problem, backward=True).NAME
+        best = min(times, key=lambda name: sum(times[name]))
+        ratio = (times[ahead][0] + times[back][1]) / sum(times[best])
+        ratios.append(ratio)
+        p = problem
+        measured = " ".join(f"{name} {1e3 * f:.1f}+{1e3 * b:.1f}" for name, (f, b) in times.items())
+        size, r = "×".join(map(str, p.query_size)), "×".join(map(str, p.scope or ()))
+        lines.append(
+            f"| {index} | {size} r {r} b {p.b} h {p.h} k {p.k} v {p.v} u {p.u} | {ahead}+{back} | {best} "
+            f"| {ratio:.2f} | {measured} |"
+        )
+        print(lines[-1], flush=True)
+    within, worst = sum(ratio <= 1.2 for ratio in ratios), max(ratios)
+    summary = f"within 20 % of the best: {within} of {len(ratios)}; worst {worst:.2f} ×; seed {options.seed}"
+    print(summary)
+    if not options.quick:
+        head = "| | problem | auto | best | auto / best | measured, ms forward + backward |\n|--:|---|---|---|--:|---|"
+        text = "\n".join(["# The choice against the measured best", "", environment(), "", summary, "", head, *lines])
+        print(f"wrote {write_report('choice', text + chr(10))}")
+
+
+if __name__ == "__main__":
+    main()
