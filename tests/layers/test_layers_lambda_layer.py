@@ -241,6 +241,9 @@ WRONG = {
     "heads": ({"num_heads": 3}, r"dim_out=8 and num_heads=3.*use 2 heads"),
     "axes": ({"num_axes": 4}, r"num_axes=4.*1, 2 or 3"),
     "nothing": ({"scope": None, "content": False}, "leaves nothing"),
+    "order": ({"impl": "fast"}, r"impl='fast'"),
+    "no profile": ({"impl": "auto:nowhere.json"}, r"profile 'nowhere.json'.*lambdanets tune"),
+    "normalisation": ({"normalize_keys": "max"}, r"normalize_keys='max'"),
     "table depth": ({"table": PositionTable(5, 1, 3)}, r"\(5, 1\).*\(3, 1\)"),
 }
 
@@ -259,7 +262,5 @@ def test_wrong_inputs_are_named():
         layer()(torch.randn(2, 8, 4))
     with pytest.raises(ValueError, match=r"no context.*dim_context=5"):
         layer(dim_context=5)(torch.randn(2, 8, 4, 4))
-    with pytest.raises(ValueError, match=r"impl='fast'"):
-        layer(impl="fast")(torch.randn(2, 8, 4, 4))
     with pytest.raises(ValueError, match=r"empty"):
         layer().eval()(torch.randn(0, 8, 4, 4))

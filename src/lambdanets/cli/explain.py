@@ -1,15 +1,36 @@
 """`lambdanets explain`: which contraction orders can compute a problem, at what cost, and which one "auto" takes."""
 
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from lambdanets.cli.question import Question, problem_of
 from lambdanets.cli.report import mistakes_reported
 
 
-def explain(question: Question | None = None) -> None:
+def explain(
+    question: Question | None = None,
+    *,
+    profile: Path | None = None,
+    measure: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
     """Show every contraction order for a lambda layer: able or why not, its cost, and which one is taken.
 
     Example: lambdanets explain --map 64x64 --scope 23 --batch 8
-    """
-    from lambdanets.ops import explain as explain_problem
 
+    Args:
+        question: The sizes of the layer.
+        profile: Predict and choose by this file of `lambdanets tune`.
+        measure: Run the orders that are worth it, on one thread, and show the times beside the predictions.
+    """
     with mistakes_reported():
-        print(explain_problem(problem_of(question or Question())))
+        problem = problem_of(question or Question())
+        import torch
+
+        from lambdanets.ops.explanation import explain_problem
+        from lambdanets.ops.tuning import measure_orders
+
+        torch.set_num_threads(1)
+        measured = measure_orders(problem) if measure and problem.scope and problem.pair_mask is None else {}
+        print(explain_problem(problem, f"auto:{profile}" if profile else "auto", measured))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lambdanets.layers.masked_norm import masked_batch_norm
 from lambdanets.layers.position_table import PositionTable
 from lambdanets.ops import apply_lambdas
+from lambdanets.ops.choice import check_names
 from lambdanets.ops.problem import NormalizeKeys
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -64,6 +65,7 @@ class LambdaLayer(nn.Module):
         super().__init__()
         dim_out, dim_context = dim_out or dim, dim_context or dim
         _check_options(dim_out, num_heads, num_axes, scope, content)
+        check_names(normalize_keys, impl)
         self.dim_key, self.num_heads, self.dim_intra = dim_key, num_heads, dim_intra
         self.dim_value = dim_out // num_heads
         self.normalize_keys: NormalizeKeys = normalize_keys

@@ -2,6 +2,6 @@
 
 from lambdanets.ops.api import apply_lambdas as apply_lambdas
 from lambdanets.ops.api import explain as explain
-from lambdanets.ops.choice import Explanation as Explanation
 from lambdanets.ops.content import content_lambda as content_lambda
+from lambdanets.ops.explanation import Explanation as Explanation
 from lambdanets.ops.problem import Problem as Problem

@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambdanets.ops.causal import causal_content, causal_table
-from lambdanets.ops.choice import IMPLS, Explanation, explain_problem, find, takes_reference
+from lambdanets.ops.choice import check_names, find, profile_of, takes_reference
 from lambdanets.ops.content import apply_content, content_lambda
 from lambdanets.ops.contracts import Aligned, in_layout, is_channels_last, position
+from lambdanets.ops.explanation import Explanation, explain_problem
 from lambdanets.ops.impl import reference
 from lambdanets.ops.precision import autocast_dtype, own_precision
 from lambdanets.ops.problem import NormalizeKeys, Problem, check_masks, check_tensors
@@ -40,7 +41,8 @@ def apply_lambdas(
         pair_mask: "causal" (one map axis: m ≤ n), or (n, m) or (b, n, m) with the map axes flattened,
             True = visible. A query that sees nothing gets zeros.
         normalize_keys: "softmax", or the paper's ablation "l2" or "none".
-        impl: the order of contraction; a named one never falls back, "auto" takes the one `explain` names.
+        impl: the order of contraction; a named one never falls back, "auto" takes the one `explain` names, "auto:FILE"
+            does so by the profile of a machine that `lambdanets tune` wrote.
 
     Under autocast every input but the table is cast to the autocast dtype.
 
@@ -52,9 +54,9 @@ def apply_lambdas(
     query, key, value = _autocast(query, key, value)
     check_tensors(query, key, value, table)
     check_masks(query, value, context_mask, pair_mask)
-    _check_names(normalize_keys, impl)
+    check_names(normalize_keys, impl)
     problem = Problem.of(query, key, value, table, pair_mask, normalize_keys)
-    if impl == reference.NAME or (impl == "auto" and takes_reference(problem)):
+    if impl == reference.NAME or (profile_of(impl) is not None and takes_reference(problem)):
         visible = _visible(value, context_mask, pair_mask)
         with own_precision(query.device.type):
             return reference.apply(query, key, value, table, visible, normalize_keys)
@@ -82,6 +84,7 @@ def explain(
     *,
     context_mask: Tensor | None = None,
     pair_mask: Tensor | str | None = None,
+    impl: str = "auto",
 ) -> Explanation:
     """A printable table of every order of contraction: able or why not, its cost, and which one "auto" takes.
 
@@ -92,18 +95,19 @@ def explain(
         table: see key.
         context_mask: see key.
         pair_mask: see key.
+        impl: "auto", or "auto:FILE" to choose by the profile in a file.
 
     Raises:
         ValueError: as `apply_lambdas`.
     """
     if isinstance(query, Problem):
-        return explain_problem(query)
+        return explain_problem(query, impl)
     if value is None:
         raise ValueError("got a query without a value; give a Problem, or the tensors of the call to explain")
     query, key, value = _autocast(query, key, value)
     check_tensors(query, key, value, table)
     check_masks(query, value, context_mask, pair_mask)
-    return explain_problem(Problem.of(query, key, value, table, pair_mask))
+    return explain_problem(Problem.of(query, key, value, table, pair_mask), impl)
 
 
 def _autocast(query: Tensor, key: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -112,13 +116,6 @@ def _autocast(query: Tensor, key: Tensor | None, value: Tensor) -> tuple[Tensor,
     if dtype is None or query.dtype == torch.float64:
         return query, key, value
     return query.to(dtype), key, value.to(dtype)
-
-
-def _check_names(normalize_keys: str, impl: str) -> None:
-    if impl not in IMPLS:
-        raise ValueError(f"got impl={impl!r}; the orders of contraction are {', '.join(IMPLS)}")
-    if normalize_keys not in ("softmax", "l2", "none"):
-        raise ValueError(f"got normalize_keys={normalize_keys!r}; want 'softmax', 'l2' or 'none'")
 
 
 def _visible(value: Tensor, context_mask: Tensor | None, pair_mask: Tensor | str | None) -> Tensor:

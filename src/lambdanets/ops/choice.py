@@ -4,12 +4,11 @@ A new order is one module in `impl/`, one entry of `ORDERS` and one page of docu
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost
+from lambdanets.ops.cost import BUILT_IN, Cost, Profile, load_profile
 from lambdanets.ops.impl import convolution, dense, fourier, fourier_rows, reference, rows, scores
 from lambdanets.ops.problem import Problem
 
@@ -55,7 +54,7 @@ ORDERS: tuple[Order, ...] = (dense, convolution, rows, scores, fourier_rows, fou
 """Every order that a problem without an explicit pair mask may take."""
 
 IMPLS: tuple[str, ...] = ("auto", reference.NAME, *(order.NAME for order in ORDERS))
-"""The values of `impl=`."""
+"""The values of `impl=`; beside them "auto:FILE", which chooses by the profile in a file."""
 
 
 def why_not(order: Described, problem: Problem) -> str | None:
@@ -67,10 +66,34 @@ def why_not(order: Described, problem: Problem) -> str | None:
     return order.why_not(problem)
 
 
-def choose(problem: Problem, backward: bool = False) -> Order:
+def choose(problem: Problem, backward: bool = False, profile: Profile = BUILT_IN) -> Order:
     """The able order with the lowest predicted time for this pass; forward and backward may differ."""
     able = [order for order in ORDERS if why_not(order, problem) is None]
-    return min(able, key=lambda order: order.cost(problem, backward).seconds)
+    return min(able, key=lambda order: profile.seconds(order.NAME, order.cost(problem, backward), backward))
+
+
+def profile_of(impl: str) -> Profile | None:
+    """The profile that "auto" or "auto:FILE" chooses by; None where `impl` names an order.
+
+    Raises:
+        ValueError: neither of the three, or no profile in the file.
+    """
+    if impl == "auto":
+        return BUILT_IN
+    if impl.startswith("auto:"):
+        return load_profile(impl.removeprefix("auto:"))
+    if impl not in IMPLS:
+        raise ValueError(
+            f"got impl={impl!r}; want one of {', '.join(IMPLS)}, or auto:FILE with a file of `lambdanets tune`"
+        )
+    return None
+
+
+def check_names(normalize_keys: str, impl: str) -> None:
+    """Raise ValueError unless both name something there is."""
+    profile_of(impl)
+    if normalize_keys not in ("softmax", "l2", "none"):
+        raise ValueError(f"got normalize_keys={normalize_keys!r}; want 'softmax', 'l2' or 'none'")
 
 
 def find(impl: str, problem: Problem, backward: bool = False) -> Order:
@@ -79,8 +102,9 @@ def find(impl: str, problem: Problem, backward: bool = False) -> Order:
     Raises:
         ValueError: the named order is not able for the problem.
     """
-    if impl == "auto":
-        return choose(problem, backward)
+    profile = profile_of(impl)
+    if profile is not None:
+        return choose(problem, backward, profile)
     order = next(order for order in ORDERS if impl == order.NAME)
     reason = why_not(order, problem)
     if reason is not None:
@@ -101,54 +125,3 @@ def _special(problem: Problem) -> str:
     if problem.pair_mask == "causal" and problem.content and problem.normalize_keys != "softmax":
         return f"a causal mask with {problem.normalize_keys} keys"
     return ""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Every order for one problem: able or why not, what it costs, and which one "auto" takes. Printable."""
-
-    problem: Problem
-    chosen: str
-    """The order of the forward pass."""
-    chosen_backward: str
-    """The order of the backward pass."""
-
-    def __str__(self) -> str:
-        """A table in plain text."""
-        p = self.problem
-        sizes = " ".join(f"{letter}={getattr(p, letter)}" for letter in "bnmhkuv")
-        window = "none" if p.scope is None else "×".join(map(str, p.scope))
-        map_size = "×".join(map(str, p.query_size))
-        lines = [
-            f"map {map_size}, window {window}, {sizes}, {str(p.dtype).removeprefix('torch.')} on {p.device}",
-            f"content part: {'b·m·k·u·v + b·n·h·k·v multiply-adds, shared by every order' if p.content else 'none'}",
-            f"{'order':<12} {'auto':<10} {'forward':>9} {'backward':>9} {'extra':>9}  able?",
-            f"{'':<12} {'':<10} {'GMAC':>9} {'GMAC':>9} {'MiB':>9}",
-        ]
-        described: tuple[Described, ...] = (reference, *ORDERS)
-        return "\n".join(lines + [self._row(order) for order in described])
-
-    def _row(self, order: Described) -> str:
-        reason = self._why_not(order)
-        marks = [mark for mark, name in (("fwd", self.chosen), ("bwd", self.chosen_backward)) if name == order.NAME]
-        if reason is not None:
-            return f"{order.NAME:<12} {'':<10} {'–':>9} {'–':>9} {'–':>9}  no: {reason}"
-        if self.problem.scope is None and order is not reference:
-            return f"{order.NAME:<12}"
-        ahead, back = order.cost(self.problem, False), order.cost(self.problem, True)
-        extra = max(ahead.extra_bytes, back.extra_bytes) / 2**20
-        return (
-            f"{order.NAME:<12} {'+'.join(marks):<10} {ahead.multiply_adds / 1e9:>9.3f} "
-            f"{back.multiply_adds / 1e9:>9.3f} {extra:>9.1f}  yes"
-        )
-
-    def _why_not(self, order: Described) -> str | None:
-        return None if order is reference else why_not(order, self.problem)
-
-
-def explain_problem(problem: Problem) -> Explanation:
-    """The explanation of one problem: what `choose` and `takes_reference` say, nothing else."""
-    if problem.scope is None or takes_reference(problem):
-        name = "content" if problem.scope is None and not takes_reference(problem) else reference.NAME
-        return Explanation(problem, name, name)
-    return Explanation(problem, choose(problem).NAME, choose(problem, backward=True).NAME)

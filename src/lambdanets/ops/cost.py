@@ -1,9 +1,13 @@
-"""What an order costs: multiply-adds and memory in the paper's letters, and the time they should take."""
+"""What an order costs: multiply-adds and memory in the paper's letters, and the time they should take on a machine."""
 
-from dataclasses import dataclass
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-GEMM_RATE = 40e9
-"""Multiply-adds a second of one CPU core in a large fp32 matrix product; only ratios matter for the choice."""
+GEMM_RATE = 65e9
+"""Multiply-adds a second of a large fp32 matrix product on one core of the machine the built-in prices come from."""
 
 
 @dataclass(frozen=True)
@@ -15,9 +19,58 @@ class Cost:
     extra_bytes: int
     """Peak memory beyond inputs and outputs."""
     efficiency: float
-    """The share of the matrix-product rate that the order reaches, 0 to 1."""
+    """The share of the matrix-product rate that the order reaches, above 0."""
 
     @property
     def seconds(self) -> float:
-        """Predicted time on one core."""
+        """Predicted time on one core of the machine the built-in prices come from."""
         return self.multiply_adds / (GEMM_RATE * self.efficiency)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a machine's time for one pass of an order follows from the built-in prediction."""
+
+    factor: float = 1.0
+    """Seconds a predicted second, above 0."""
+    overhead: float = 0.0
+    """Seconds a call, 0 or more."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A machine's paces by order and pass; the choice is a pure function of the problem and of this."""
+
+    machine: str = "built-in"
+    """Where it was measured."""
+    forward: Mapping[str, Pace] = field(default_factory=dict)
+    backward: Mapping[str, Pace] = field(default_factory=dict)
+
+    def seconds(self, order: str, cost: Cost, backward: bool) -> float:
+        """Predicted time of one pass of the named order."""
+        pace = (self.backward if backward else self.forward).get(order, Pace())
+        return pace.factor * cost.seconds + pace.overhead
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+BUILT_IN = Profile()
+
+
+@functools.lru_cache(maxsize=8)
+def load_profile(path: str) -> Profile:
+    """The profile that `lambdanets tune` wrote to this file.
+
+    Raises:
+        ValueError: there is no such file, or it holds no profile.
+    """
+    try:
+        stored = json.loads(Path(path).read_text())
+        passes = [{name: Pace(**pace) for name, pace in stored[side].items()} for side in ("forward", "backward")]
+        return Profile(str(stored["machine"]), *passes)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"got the profile {path!r}, which cannot be read as one ({error}); write one with `lambdanets tune --out`"
+        ) from error

@@ -15,15 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost
+from lambdanets.ops.cost import GEMM_RATE, Cost
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
 from lambdanets.ops.tiles import Box, Tiling, add_expanded, expand_table, fit_gradient, fit_table, front, spans
 
 NAME = "dense"
 
-GEMM_RATE = 65e9
-"""Multiply-adds a second of a large matrix product where the following were measured."""
 SECONDS = {False: (1 / 25e9, 18e-6), True: (1 / 27e9, 18e-6)}
 """Of a multiply-add and a call: fitted to five maps of up to 20 × 20 within 20 %; of the backward pass if True."""
 GROUP_NUMBERS = 2**20
@@ -80,7 +78,7 @@ def backward(
     table: Float[Tensor, "k u *R"],
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of query, value and table; those not needed are None. The last two are in fp32 or wider."""
+    """Gradients of query, value and table; those not needed are None; in fp32 or wider."""
     if query.ndim == 4:
         lines = [tensor[..., None, :] for tensor in (grad, query, value, table)]
         d_query, d_value, d_table = _backward(lines[0], lines[1], lines[2], lines[3], needs)
@@ -95,7 +93,8 @@ def backward(
 def _backward(
     grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    rows = _Gradients(grad, query, value, table)
+    wide = at_least_fp32(query.dtype)  # the sums want it, and the products are too small to gain from less
+    rows = _Gradients(grad.to(wide), query.to(wide), value.to(wide), table.to(wide))
     for box in rows.tiling.boxes():
         rows.visit(box, needs)
     size, (b, v, u) = value.shape[3:], value.shape[:3]
@@ -141,25 +140,24 @@ class _Gradients(_Rows):
 
     def __init__(self, grad: Tensor, query: Tensor, value: Tensor, table: Tensor):
         super().__init__(query, value, table)
-        wide = at_least_fp32(query.dtype)
         self.grads = grad.movedim((1, 2), (-2, -1)).contiguous()  # b *lead y x h v
         values = value.movedim(2, -2).movedim(-3, 2)  # b v y' *lead' u x'
         self.values = values.reshape(*value.shape[:2], self.m)
         self.d_queries = query.new_empty(query.shape[0], *query.shape[3:], *query.shape[1:3])
-        self.d_values = query.new_zeros(value.shape[0], self.m, value.shape[1], dtype=wide)
-        self.d_table = torch.zeros_like(self.table, dtype=wide)
+        self.d_values = query.new_zeros(value.shape[0], self.m, value.shape[1])
+        self.d_table = torch.zeros_like(self.table)
 
     def visit(self, box: Box, needs: tuple[bool, bool, bool]) -> None:
         """What the queries of one box add to the gradients."""
         laid_out = expand_table(self.table, self.tiling, self.tile, box)
-        expanded, d_expanded = laid_out.flatten(2), torch.zeros_like(laid_out, dtype=self.d_table.dtype)
+        expanded, d_expanded = laid_out.flatten(2), torch.zeros_like(laid_out)
         transposed = expanded.transpose(1, 2).contiguous() if needs[0] else expanded
         for images, y in itertools.product(self.groups, range(self.tiling.size[-2])):
             queries, place = self.queries[*box.place, y][:, images], (images, *box.place, y)
             offsets, grad = self.offsets(y), self.grads[place].flatten(1, 2)
             if needs[1]:
                 scores = self.scores(queries, expanded[:, :, offsets]).flatten(1, 2)
-                _add_products(self.d_values[images], scores.transpose(1, 2), grad)
+                self.d_values[images].baddbmm_(scores.transpose(1, 2), grad)
             if not (needs[0] or needs[2]):
                 continue
             d_scores = self._d_scores(grad, self.values[images], queries.shape)
@@ -167,7 +165,7 @@ class _Gradients(_Rows):
                 d_query = torch.bmm(d_scores, transposed[:, offsets]).view(queries.shape)
                 self.d_queries[place].copy_(d_query.transpose(0, 1))
             if needs[2]:
-                _add_products(d_expanded.flatten(2)[:, :, offsets], queries.flatten(1, 2).transpose(1, 2), d_scores)
+                d_expanded.flatten(2)[:, :, offsets].baddbmm_(queries.flatten(1, 2).transpose(1, 2), d_scores)
         if needs[2]:
             add_expanded(self.d_table, d_expanded, self.tiling, self.tile, box)
 
@@ -177,11 +175,3 @@ class _Gradients(_Rows):
         by_image, by_column = front(self.by_image, b, x, h, self.m), front(self.by_column, x, b, h, self.m)
         torch.bmm(grad, values, out=by_image.flatten(1, 2))
         return by_column.copy_(by_image.transpose(0, 1)).flatten(1, 2)
-
-
-def _add_products(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Total += left · right; a sum over rows is not kept in a narrow dtype."""
-    if total.dtype == left.dtype:
-        total.baddbmm_(left, right)
-    else:
-        total.add_(torch.bmm(left, right))

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.blocks import Block, Run
-from lambdanets.ops.cost import Cost
+from lambdanets.ops.cost import GEMM_RATE, Cost
 from lambdanets.ops.line import fold_map, fold_table, folded_sides, unfold_map, unfold_table_gradient
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -39,8 +39,6 @@ LINE = 32
 """Columns that a map of one axis is folded into."""
 NEARLY_WHOLE = 0.75
 """A window that covers this share of an axis is worked as if it covered all of it."""
-GEMM_RATE = 65e9
-"""Multiply-adds a second of a large matrix product where the following were measured."""
 SECONDS = {False: (1 / 46e9, 21e-6), True: (1 / 44e9, 36e-6)}
 """Of a multiply-add and a product: fitted to 15 problems within 20 %; of the backward pass if True."""
 COLUMNS = 64

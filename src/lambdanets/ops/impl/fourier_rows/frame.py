@@ -59,6 +59,8 @@ class Frame:
     """Rows (of each block) computed at a time."""
     group: int
     """Column frequencies at a time; all of them where there is no second transform."""
+    span: int
+    """Blocks whose lambdas are in memory at a time."""
 
     @classmethod
     def of(cls, size: Sequence[int], reach: Sequence[int], b: int, k: int, v: int) -> "Frame":
@@ -74,11 +76,12 @@ class Frame:
             if step < rows:
                 step = min(step, STEP_ROWS)
             step = -(-rows // -(-rows // step))  # the same number of steps, evenly filled
-            return cls(size, reach, turned, planes, rows, columns, sides, rows, 1, images, step, frequencies)
+            return cls(size, reach, turned, planes, rows, columns, sides, rows, 1, images, step, frequencies, 1)
         blocks = -(-rows // BLOCK)
         numbers = 2 * (blocks + block_reach(sides[1], BLOCK, blocks)) * k * images * v
         group = min(frequencies, max(1, round(2 * STEP_BYTES / (4 * numbers))))
-        return cls(size, reach, turned, planes, rows, columns, sides, BLOCK, blocks, images, 1, group)
+        span = max(1, min(blocks, STEP_BYTES // (4 * columns * k * images * v)))
+        return cls(size, reach, turned, planes, rows, columns, sides, BLOCK, blocks, images, 1, group, span)
 
     @property
     def period(self) -> int:
@@ -155,12 +158,16 @@ class Frame:
         half = self.sides[0] // 2
         return range(max(0, plane - half), min(self.planes, plane + half + 1))
 
-    def lines_of(self, step: "Step") -> Iterator[tuple[int, slice]]:
-        """Each block, and the lines that a step computes in it; none past the last row."""
-        for block in range(self.blocks):
-            stop = min(self.rows, block * self.block + step.last)
-            first = min(block * self.block + step.first, stop)
-            yield block, slice(step.plane * self.rows + first, step.plane * self.rows + stop)
+    def lines_of(self, step: "Step") -> Iterator[tuple[slice, slice]]:
+        """Blocks, and the lines that a step computes in them; none past the last row."""
+        start, stop = step.plane * self.rows + step.first, (step.plane + 1) * self.rows
+        if self.blocks == 1:
+            yield slice(0, 1), slice(start, start + step.last - step.first)
+            return
+        blocks = len(range(start, stop, self.block))
+        for first in range(0, blocks, self.span):
+            last = min(blocks, first + self.span)
+            yield slice(first, last), slice(start + first * self.block, min(stop, start + last * self.block), self.block)
 
 
 @dataclass(frozen=True)

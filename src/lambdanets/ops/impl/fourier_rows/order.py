@@ -42,11 +42,10 @@ def forward(
         outputs = [q.new_empty(*q.shape[:3], slab.v) for q in queries]
         for step in slab.frame.steps():
             lines = slab.lines(spectrum, step)
-            for block, rows in slab.frame.lines_of(step):
-                if rows.start < rows.stop:
-                    lambdas = slab.lambdas(lines, block, rows, spectrum.shape[3])
-                    for i, (q, y) in enumerate(zip(queries, outputs, strict=True)):
-                        _put_product(y, rows, _take(q, rows), lambdas[:, :, i])
+            for blocks, rows in slab.frame.lines_of(step):
+                lambdas = slab.lambdas(lines, blocks).view(-1, slab.k, len(queries), slab.v)
+                for i, (q, y) in enumerate(zip(queries, outputs, strict=True)):
+                    _put_product(y, rows, _take(q, rows), lambdas[:, :, i])
         for image, y in zip(out[images], outputs, strict=True):
             slab.frame.unlines(y.flatten(2), image.flatten(0, 1))
     return out
@@ -71,8 +70,11 @@ def backward(
         parts = [_Image.of(slab.frame, q, g, needs[0]) for q, g in zip(query[images], grad[images], strict=True)]
         for step in slab.frame.steps():
             lines = (slab.lines if needs[0] else slab.empty_lines)(spectrum, step)
-            for block, rows in slab.frame.lines_of(step):
-                _rows_back(slab, lines, block, rows, parts)
+            last = 0
+            for blocks, rows in slab.frame.lines_of(step):
+                _rows_back(slab, lines, blocks, rows, parts)
+                last = blocks.stop
+            lines[:, last:] = 0  # past the last row
             slab.lines_back(lines, spectrum, step, d_spectrum, d_numbers)
         if d_query is not None:
             for image, part in zip(d_query[images], parts, strict=True):
@@ -97,14 +99,11 @@ class _Image(NamedTuple):
         return cls(lines, _lines(frame, grad), torch.empty_like(lines) if needs_query else lines.new_empty(0))
 
 
-def _rows_back(slab: Slab, lines: Tensor, block: int, rows: slice, images: list[_Image]) -> None:
+def _rows_back(slab: Slab, lines: Tensor, blocks: slice, rows: slice, images: list[_Image]) -> None:
     """The gradient of the queries of some rows; that of their λ̂ over columns takes the place of λ̂."""
-    if rows.start == rows.stop:  # past the last row
-        lines[:, block] = 0
-        return
-    width = len(images) * slab.v
     needs_query = images[0].d_query.numel() > 0
-    lambdas = (slab.lambdas if needs_query else slab.empty_lambdas)(lines, block, rows, width)
+    space = slab.lambdas(lines, blocks) if needs_query else slab.empty_lambdas(lines, blocks)
+    lambdas = space.view(-1, slab.k, len(images), slab.v)
     for i, image in enumerate(images):
         q, g = _take(image.query, rows), _take(image.grad, rows)
         if needs_query:
@@ -113,7 +112,7 @@ def _rows_back(slab: Slab, lines: Tensor, block: int, rows: slice, images: list[
             torch.bmm(q.mT, g, out=lambdas[:, :, 0])
         else:
             lambdas[:, :, i] = torch.bmm(q.mT, g)
-    slab.lambdas_back(lambdas, lines, block)
+    slab.lambdas_back(space, lines, blocks)
 
 
 def _wide(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -139,7 +138,8 @@ def _take(lines: Tensor, rows: slice) -> Tensor:
 
 def _put_product(lines: Tensor, rows: slice, left: Tensor, right: Tensor) -> None:
     """Write left · right where `_take` would read it."""
-    if rows.stop - rows.start == 1:
-        torch.bmm(left, right, out=lines[rows.start])
+    part = lines[rows]
+    if part.shape[0] == 1:
+        torch.bmm(left, right, out=part[0])
     else:
-        lines[rows].transpose(0, 1).copy_(torch.bmm(left, right).unflatten(0, (lines.shape[1], -1)))
+        part.transpose(0, 1).copy_(torch.bmm(left, right).unflatten(0, (lines.shape[1], -1)))

@@ -31,7 +31,7 @@ class Slab:
         width = self.k * fr.images * self.v
         self._hats = query.new_empty(fr.group * fr.block_frequencies * 2 * fr.step * width)
         self._lines = query.new_empty(fr.frequencies * 2 * fr.blocks * width if fr.blocks > 1 else 0)
-        self._lambdas = query.new_empty(fr.columns * fr.step * width)
+        self._lambdas = query.new_empty(fr.columns * max(fr.step, fr.span) * width)
 
     def _lay_out(self, table: Tensor) -> Tensor:
         """R̂ (c, planes, f·g, k, window, u) as (planes, f·g, c, j, k, (window + step − 1)·c·u)."""
@@ -105,20 +105,19 @@ class Slab:
                     seen = self._seen(spectrum, step, plane, pairs)
                     _add_product(self._entries(d_numbers, step, plane, pairs), hats, seen.mT)
 
-    def empty_lambdas(self, lines: Tensor, block: int, rows: slice, width: int) -> Tensor:
+    def empty_lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
         """Space for what `lambdas` returns."""
-        places = self.frame.columns * (rows.stop - rows.start)
-        return self._lambdas[: places * self.k * width].view(places, self.k, -1, self.v)
+        numbers = self.frame.columns * (blocks.stop - blocks.start) * lines.shape[2]
+        return self._lambdas[:numbers].view(self.frame.columns, -1)
 
-    def lambdas(self, lines: Tensor, block: int, rows: slice, width: int) -> Tensor:
-        """The lambdas of some rows, (columns·j, k, images, v), from λ̂ over columns."""
-        space = self.empty_lambdas(lines, block, rows, width)
-        torch.mm(self.spectra.column.synthesise, lines[:, block], out=space.view(self.frame.columns, -1))
-        return space
+    def lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
+        """The lambdas of the rows of a step in some blocks, (columns, blocks·j·k·width), from λ̂ over columns."""
+        space = self.empty_lambdas(lines, blocks)
+        return torch.mm(self.spectra.column.synthesise, lines[:, blocks].flatten(1), out=space)
 
-    def lambdas_back(self, lambdas: Tensor, lines: Tensor, block: int) -> None:
+    def lambdas_back(self, lambdas: Tensor, lines: Tensor, blocks: slice) -> None:
         """Overwrite λ̂ over columns with its gradient, given that of the lambdas."""
-        torch.mm(self.spectra.column.synthesise.T, lambdas.view(self.frame.columns, -1), out=lines[:, block])
+        torch.mm(self.spectra.column.synthesise.T, lambdas, out=lines[:, blocks].flatten(1))
 
     def _groups(self) -> Iterator[tuple[slice, slice]]:
         """Column frequencies f computed at a time, and the pairs f·g they stand for."""

@@ -9,7 +9,7 @@ h·(k + v) multiply-adds a pair of positions where lambdas cost k·v. All large 
 - the scores of one query row are a slice of P whose rows (x, h) have a single stride: S · V needs no copy.
 
 A block is some query rows of one tile of one image; P of one block is the only large buffer. The backward pass
-recomputes P, keeps dP in the same form, and adds up in fp32 or wider:
+recomputes P, keeps dP in the same form, and computes in fp32 or wider:
 
     dP = dy · Vᵀ        dV = Pᵀ · dy        dq = dP · Tᵀ        dT = qᵀ · dP, gathered into dR
 """
@@ -20,7 +20,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost
+from lambdanets.ops.cost import GEMM_RATE, Cost
 from lambdanets.ops.impl.scores.gradients import Backward
 from lambdanets.ops.impl.scores.output import Forward
 from lambdanets.ops.impl.scores.walk import choose_tiling
@@ -32,8 +32,6 @@ NAME = "scores"
 
 LINE = 32
 """Columns that a map of one axis is folded into."""
-GEMM_RATE = 65e9
-"""Multiply-adds a second of a large matrix product where the following were measured."""
 SECONDS = {False: (1 / 60e9, 8e-6, 0.44e-9), True: (1 / 44e9, 12e-6, 1.1e-9)}
 """Of a multiply-add, a product and a score: fitted to 18 problems within 15 %; of the backward pass if True."""
 
@@ -87,7 +85,7 @@ def backward(
     table: Float[Tensor, "k u *R"],
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of query, value and table; those not needed are None. The last two are in fp32 or wider."""
+    """Gradients of query, value and table; those not needed are None; in fp32 or wider."""
     if query.ndim == 4:
         folded = fold_map(grad, LINE), fold_map(query, LINE), fold_map(value, LINE)
         d_query, d_value, d_table = _backward(folded[0], folded[1], folded[2], fold_table(table, LINE), needs)

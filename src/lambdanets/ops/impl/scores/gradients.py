@@ -46,26 +46,23 @@ class Backward(Walk):
     """The backward pass."""
 
     def __init__(self, grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: tuple[bool, bool, bool]):
+        # In narrow dtypes most of these products are too small to gain, and their sums want fp32 anyway.
+        wide = at_least_fp32(query.dtype)
+        grad, query, value, table = grad.to(wide), query.to(wide), value.to(wide), table.to(wide)
         super().__init__(query, value, table)
         self.needs_query, self.needs_value, self.needs_table = needs
         self.needs_scores = self.needs_query or self.needs_table
-        wide = at_least_fp32(query.dtype)
         self.values = value.contiguous().movedim(2, -2).movedim(-3, 2)  # b v y' *lead' u x'
         self.grads = grad.movedim((1, 2), (-2, -1)).contiguous()
         size = (value.shape[0], *self.tiling.size, value.shape[2], self.v) if self.needs_value else 0
         self.d_queries = torch.empty_like(self.queries)
-        self.d_values = query.new_zeros(size, dtype=wide)
-        self.d_table = torch.zeros_like(self.table, dtype=wide)
+        self.d_values = query.new_zeros(size)
+        self.d_table = torch.zeros_like(self.table)
         self.scores = query.new_empty(self.most_scores if self.needs_value else 0)
         self.d_scores = query.new_empty(self.most_scores if self.needs_scores else 0)
         self.d_query, self.transposed = torch.empty_like(self.query), torch.empty_like(self.expanded)
-        self.d_context = torch.empty_like(self.context, dtype=wide)
-        self.d_expanded = torch.empty_like(self.expanded, dtype=wide)
-        # Sums over rows and images are not kept in a narrow dtype: their terms go through a scratch.
-        most = max(self.context.numel(), self.expanded.numel()) if wide != query.dtype else 0
-        self.scratch = query.new_empty(most)
-        self._add_product = self._add_narrow if most else _add_matrix
-        self._add_products = self._add_narrow if most else _add_matrices
+        self.d_context = torch.empty_like(self.context)
+        self.d_expanded = torch.empty_like(self.expanded)
         self.clean: Block | None = None
         self.steps = functools.cache(self._steps)
 
@@ -98,7 +95,7 @@ class Backward(Walk):
         if self.needs_value:
             torch.bmm(step.queries, step.table, out=step.scores)
             for total, scores, rows in step.to_values:
-                self._add_product(total, scores, rows)
+                torch.addmm(total, scores, rows, out=total)
         if not self.needs_scores:
             return
         if self.clean is not step.block:
@@ -111,10 +108,7 @@ class Backward(Walk):
             torch.bmm(step.d_scores, step.transposed, out=step.d_queries)
             d_query.copy_(step.d_query)
         if self.needs_table:
-            self._add_products(step.d_table, step.queries_transposed, step.d_scores)
-
-    def _add_narrow(self, total: Tensor, left: Tensor, right: Tensor) -> None:
-        total.add_(torch.matmul(left, right, out=front(self.scratch, *total.shape)))
+            torch.baddbmm(step.d_table, step.queries_transposed, step.d_scores, out=step.d_table)
 
     def _steps(self, columns: int, length: int) -> list[_BackwardStep]:
         return [self._step(block) for block in self.blocks(columns, length)]
@@ -148,11 +142,3 @@ class Backward(Walk):
             to_scores=to_scores,
             unseen=block.unseen(self.d_scores) if self.needs_scores else [],
         )
-
-
-def _add_matrix(total: Tensor, left: Tensor, right: Tensor) -> None:
-    torch.addmm(total, left, right, out=total)
-
-
-def _add_matrices(total: Tensor, left: Tensor, right: Tensor) -> None:
-    torch.baddbmm(total, left, right, out=total)

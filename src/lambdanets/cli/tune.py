@@ -1,0 +1,39 @@
+"""`lambdanets tune`: measure the contraction orders on this machine and keep what "auto" should know of it."""
+
+import platform
+from pathlib import Path
+
+from lambdanets.cli.report import mistakes_reported
+
+
+def tune(out: Path = Path("lambdanets-profile.json")) -> None:
+    """Measure every contraction order on this machine, on one thread, in one to two minutes.
+
+    Example: lambdanets tune --out profile.json
+
+    Use the profile with LambdaLayer(…, impl="auto:profile.json") or lambdanets explain --profile profile.json.
+
+    Args:
+        out: The file to write, replaced if it exists.
+    """
+    with mistakes_reported():
+        if not out.parent.is_dir() or out.is_dir():
+            raise ValueError(f"--out: got '{out}', wanted a file in a folder that exists.")
+        from rich.progress import track
+
+        from lambdanets.ops.cost import BUILT_IN
+        from lambdanets.ops.tuning import calibrate, calibration_problems
+
+        problems = calibration_problems()
+        profile = BUILT_IN
+        name = f"{platform.node()}, {platform.processor() or platform.machine()}"
+        for latest in track(calibrate(name, problems), "measuring", total=len(problems)):
+            profile = latest
+        try:
+            profile.save(out)
+        except OSError as error:
+            raise ValueError(f"--out: cannot write '{out}' ({error.strerror}); name a file you may write.") from error
+    for order in profile.forward:
+        ahead, back = profile.forward[order], profile.backward[order]
+        print(f"{order:<14} forward × {ahead.factor:4.2f}  backward × {back.factor:4.2f}  of the built-in prediction")
+    print(f"wrote {out}")

@@ -1,0 +1,64 @@
+"""A profile corrects predictions, is stored and read, and changes the choice and nothing else."""
+
+import json
+
+import pytest
+import torch
+
+from lambdanets.ops import Problem, apply_lambdas, explain
+from lambdanets.ops.choice import ORDERS, choose
+from lambdanets.ops.cost import Pace, Profile, load_profile
+from lambdanets.ops.tuning import calibrate, fit_pace, measure_orders
+
+
+def problem(size=(8, 8), scope=(5, 5)):
+    return Problem(b=1, k=4, v=8, query_size=size, context_size=size, scope=scope, content=False)
+
+
+def test_a_fit_recovers_factor_and_overhead():
+    pairs = [(p, 2.5 * p + 1e-4) for p in (1e-4, 1e-3, 1e-2)]
+    pace = fit_pace(pairs)
+    assert pace.factor == pytest.approx(2.5)
+    assert pace.overhead == pytest.approx(1e-4)
+    assert fit_pace([(1.0, 3.0)]) == Pace(3.0)
+
+
+def test_calibration_measures_every_order_it_runs(tmp_path):
+    *_, profile = calibrate("here", [problem(), problem((9, 12), (17, 23))], seconds=0.001)
+    assert set(profile.forward) == set(profile.backward) <= {order.NAME for order in ORDERS}
+    assert len(profile.forward) >= 3
+    assert all(pace.factor > 0 and pace.overhead >= 0 for pace in profile.forward.values())
+    profile.save(tmp_path / "profile.json")
+    assert load_profile(str(tmp_path / "profile.json")) == profile
+
+
+def test_a_profile_changes_the_choice_and_not_the_result(tmp_path):
+    p = problem()
+    usual = choose(p).NAME
+    slow = Profile("slow", {usual: Pace(1e6)}, {usual: Pace(1e6)})
+    assert usual != choose(p, profile=slow).NAME
+    path = tmp_path / "slow.json"
+    slow.save(path)
+    assert explain(p, impl=f"auto:{path}").chosen == choose(p, profile=slow).NAME
+    query, value, table = torch.randn(1, 4, 4, 8, 8), torch.randn(1, 8, 1, 8, 8), torch.randn(4, 1, 5, 5)
+    torch.testing.assert_close(
+        apply_lambdas(query, None, value, table, impl=f"auto:{path}"), apply_lambdas(query, None, value, table)
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"machine": "x"}', json.dumps({"machine": "", "forward": 3})])
+def test_what_is_no_profile_is_refused(tmp_path, text):
+    path = tmp_path / "profile.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="lambdanets tune"):
+        explain(problem(), impl=f"auto:{path}")
+
+
+def test_measurements_stand_beside_the_predictions():
+    from lambdanets.ops.explanation import explain_problem
+
+    measured = measure_orders(problem(), seconds=0.001)
+    assert all(times.forward > 0 and times.backward > 0 for times in measured.values())
+    assert "measured ms" in str(explain_problem(problem(), measured=measured))
+    with pytest.raises(ValueError, match="only 'auto'"):
+        explain_problem(problem(), impl="dense")
