@@ -113,9 +113,9 @@ def test_examples_are_short(path):
 
 @pytest.fixture(scope="module")
 def short_run(tmp_path_factory):
-    """The folder of a training run of a few steps."""
+    """The folder of a training run of one epoch."""
     folder = tmp_path_factory.mktemp("runs") / "short"
-    assert main(["train", "digits", "--out", str(folder), "--set", "epochs=0.2"]) == 0
+    assert main(["train", "digits", "--out", str(folder), "--set", "epochs=1"]) == 0
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 from lambdanets import __version__
 from lambdanets.cli import main
 
-VERBS = ("train", "models", "explain")
+VERBS = ("train", "evaluate", "predict", "models", "explain", "doctor")
 
 
 @pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)], ids=["lambdanets", *VERBS])
@@ -29,7 +29,7 @@ def test_help_loads_nothing_slow() -> None:
     program = (
         "import sys\n"
         "from lambdanets.cli import main\n"
-        "for verb in ('train', 'models', 'explain'): main([verb, '--help'])\n"
+        "for verb in ('train', 'evaluate', 'predict', 'models', 'explain', 'doctor'): main([verb, '--help'])\n"
         "slow = {'torch', 'numpy', 'timm', 'torchvision', 'sklearn', 'matplotlib', 'scipy'}\n"
         "sys.exit(', '.join(slow & set(sys.modules)) or 0)\n"
     )
@@ -59,6 +59,7 @@ def test_help_answers_within_half_a_second() -> None:
         (["train", "dgits"], "unknown recipe 'dgits': did you mean 'digits'?"),
         (["train", "--set", "sed=1"], "unknown field 'sed': did you mean 'seed'?"),
         (["train", "--set", "seed"], "wanted field=value"),
+        (["train", "--set", "recipe=other"], "lambdanets train other"),
         (["train", "--set", "epochs=0"], "epochs: got 0"),
         (["train", "--set", "model=lambda_tin"], "did you mean 'lambda_tiny'"),
         (["train", "--set", "model_options.dimkey=3"], "did you mean 'dim_key'"),

@@ -1,5 +1,6 @@
 """Which run a command means: a new one, or the one that a folder holds."""
 
+import shlex
 from pathlib import Path
 
 from lambdanets.recipes.registry import find_recipe
@@ -13,13 +14,26 @@ def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) ->
     """The config to train, the stored one where a run is continued, and the folder it belongs to."""
     folder = RunFolder(path)
     if not (resume and folder.config.exists()):
-        return with_assignments(find_recipe(recipe), assignments), folder
+        config = with_assignments(find_recipe(recipe), assignments)
+        if config.recipe != recipe:
+            raise ValueError(
+                f"recipe: got '{config.recipe}' by --set: name it instead, lambdanets train {config.recipe}."
+            )
+        return config, folder
     if assignments:
         raise ValueError("--set cannot change a run that is continued with --resume: start another run instead.")
     stored = read_config(folder)
     if stored.get("recipe") != recipe:
         raise ValueError(f"{path} holds a run of '{stored.get('recipe')}', not of '{recipe}': name that one to resume.")
     return from_json(find_recipe(recipe), stored), folder
+
+
+def record_command(folder: RunFolder, recipe: str, assignments: list[str], resume: bool) -> None:
+    """Add a line to the folder's command.txt that repeats this call in a shell."""
+    settings = [word for assignment in assignments for word in ("--set", assignment)]
+    words = ["lambdanets", "train", recipe, "--out", str(folder.path), *settings, *["--resume"] * resume]
+    with open(folder.command, "a", encoding="utf-8") as file:
+        file.write(shlex.join(words) + "\n")
 
 
 def open_folder(run: Run, folder: RunFolder, resume: bool) -> None:

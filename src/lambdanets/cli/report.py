@@ -22,6 +22,8 @@ def mistakes_reported() -> Iterator[None]:
     """Within this block a ValueError or OSError is the user's to mend: reported, and the process ends with code 2."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # nobody reads on: no mistake
     except (ValueError, OSError) as error:
         report_mistake(error)
         raise SystemExit(EXIT_MISTAKE) from None

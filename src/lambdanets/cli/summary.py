@@ -1,8 +1,10 @@
 """What the command line says when a run ends, and what to do next."""
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 
+from lambdanets.report.files import ReportFiles
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.journal import Record
 from lambdanets.training.run import Run
@@ -16,6 +18,18 @@ def describe_result(result: Record, folder: RunFolder) -> str:
         f"{split} accuracy {float(accuracy or 0):.2%} ({correct} of {images} images, by hands it never saw), "
         f"{result['parameters']:,} parameters, {float(result['train_seconds'] or 0):.0f} s of training\n"
         f"weights {folder.weights}\ncurves  {folder.curves}\nresult  {folder.result}"
+    )
+
+
+def describe_next(folder: RunFolder) -> str:
+    """What there is to look at, and what to try."""
+    path = shlex.quote(str(folder.path))
+    page = ReportFiles(folder.path).page
+    report = f"report  {page}" if page.exists() else f"report  lambdanets evaluate {path} --report"
+    return (
+        f"{report}\n\nNext:\n"
+        f"lambdanets evaluate {path}          judge these weights again, class by class\n"
+        f"lambdanets predict {path} IMAGE…    try them on pictures of your own"
     )
 
 

@@ -21,14 +21,14 @@ def draw_curves(records: list[Record], path: Path, *, title: str) -> None:
             panel.plot(epochs, values, color="tab:blue")
         else:
             panel.plot(epochs, values, linewidth=0.6, alpha=0.5, color="tab:blue")
-            panel.plot(epochs, _running_mean(values), color="tab:blue", label="training (augmented images)")
+            panel.plot(epochs, running_mean(values), color="tab:blue", label="training (augmented images)")
             panel.legend(frameon=False)
         panel.set(xlabel="epoch", title=name.replace("_", " "))
         panel.grid(alpha=0.3)
     FigureCanvasAgg(figure).print_png(str(path))
 
 
-def _running_mean(values: list[float], memory: float = 0.9) -> list[float]:
+def running_mean(values: list[float], memory: float = 0.9) -> list[float]:
     """Each value blended with those before it; the start is not pulled towards zero."""
     means, total, weight = [], 0.0, 0.0
     for value in values:

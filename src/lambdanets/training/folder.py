@@ -19,6 +19,11 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def command(self) -> Path:
+        """How the run was begun and continued: one line for a shell each time."""
+        return self.path / "command.txt"
+
+    @property
     def environment(self) -> Path:
         """Versions, machine, threads and command."""
         return self.path / "environment.json"

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from lambdanets.preprocess import Preprocess
+
 if TYPE_CHECKING:
     from lambdanets.training.config import Config
 
@@ -52,6 +54,11 @@ class TaskConfig(Protocol):
 
 class DataConfig(Protocol):
     """The part of a config that says which data: a frozen dataclass that the task knows how to use."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What every image goes through before the network."""
+        ...
 
     def load(self) -> Any:
         """The data; what it is, is between this class and the task."""

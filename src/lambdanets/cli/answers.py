@@ -1,0 +1,88 @@
+"""Image files in, answers out: the part of `predict` between the command line and the pages."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from lambdanets.cli.finished import FinishedRun
+from lambdanets.data.digits import DigitsConfig
+from lambdanets.data.images import ImageError, read_image
+from lambdanets.data.scan import digit_inputs
+from lambdanets.report.picture import as_seen
+from lambdanets.report.predictions_page import THUMBNAIL, Answer
+
+NUM_TOP = 5
+"""Classes named for an image."""
+
+
+def check_page(page: Path | None) -> None:
+    """Raise ValueError before any work if the page could not be written, or would overwrite something else."""
+    if page is None:
+        return
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--page: got {page}, wanted a file name that ends in .html.")
+    if not page.parent.is_dir():
+        raise ValueError(f"--page: there is no folder {page.parent}; make it first.")
+    if page.is_dir():
+        raise ValueError(f"--page: {page} is a folder; give the name of a file.")
+
+
+def predict_images(paths: Sequence[Path], run: FinishedRun) -> list[Answer]:
+    """An answer for each file, in order.
+
+    Raises:
+        ImageError: not one of them can be read; the message is about the first.
+    """
+    answers = [_answer(path, run) for path in paths]
+    if all(answer.error for answer in answers):
+        more = f" (and {len(answers) - 1} more that cannot be read)" if len(answers) > 1 else ""
+        raise ImageError(f"{answers[0].error}{more}")
+    return answers
+
+
+@torch.no_grad()
+def _answer(path: Path, run: FinishedRun) -> Answer:
+    try:
+        picture = read_image(path)
+    except ImageError as error:
+        return Answer(path=path, error=str(error))
+    inputs = _inputs(picture, run)
+    probabilities = run.model(inputs.to(run.config.device)).softmax(1)[0].cpu()
+    best = probabilities.topk(min(NUM_TOP, len(probabilities)))
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    return Answer(
+        path=path,
+        top=tuple((str(label), share) for share, label in zip(*map(torch.Tensor.tolist, best), strict=True)),
+        given=picture,
+        seen=as_seen(inputs, run.config.data.preprocess)[0],
+    )
+
+
+def _inputs(picture: Image.Image, run: FinishedRun) -> torch.Tensor:
+    if not isinstance(run.config.data, DigitsConfig):
+        raise ValueError(f"{run.folder.path} is a run of '{run.config.recipe}', which predict does not know yet.")
+    return digit_inputs([picture], run.config.data)
+
+
+def answer_table(answers: Sequence[Answer]) -> None:
+    """Print a row an image: the likeliest classes, or what is wrong with the file."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("image", *(f"{place}." for place in range(1, NUM_TOP + 1))):
+        table.add_column(heading, overflow="fold")
+    for answer in answers:
+        table.add_row(str(answer.path), *_cells(answer))
+    Console(highlight=False, markup=False).print(table)
+    for answer in answers:
+        if answer.error:
+            print(answer.error)
+
+
+def _cells(answer: Answer) -> Iterator[str]:
+    if answer.error:
+        yield "–"
+    for name, share in answer.top:
+        yield f"{name} {share:.1%}"

@@ -1,0 +1,54 @@
+"""`lambdanets predict`: what a finished run says of image files."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lambdanets.cli.report import EXIT_FAILED, mistakes_reported
+
+
+def predict(
+    run: Path,
+    /,
+    *images: Path,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    page: Path | None = None,
+    device: str | None = None,
+) -> int:
+    """Say what is in image files: the five likeliest classes, with probabilities.
+
+    Example: lambdanets predict runs/first digit.png photos/ --page predictions.html
+
+    A digit may be drawn or photographed, dark on light or light on dark, anywhere in a picture that shows nothing else.
+
+    Args:
+        run: Folder of a finished run.
+        images: Image files, or folders of them.
+        json_: Print one JSON object for each image, a line each, in place of the table.
+        page: Also write a page with the pictures to this .html file.
+        device: Where the network runs: cpu or cuda; by default where it was trained.
+    """
+    from lambdanets.cli.answers import answer_table, check_page, predict_images
+    from lambdanets.cli.finished import open_finished
+    from lambdanets.data.images import find_images
+    from lambdanets.report.predictions_page import predictions_page
+    from lambdanets.report.write import write_page
+
+    with mistakes_reported():
+        if not images:
+            raise ValueError("got no image: name image files, or folders of them, after the run.")
+        check_page(page)
+        found = find_images(images)
+        finished = open_finished(run, device)
+        answers = predict_images(found, finished)
+        if page is not None:
+            write_page(page, predictions_page(answers, str(run)))
+    for answer in answers if json_ else ():
+        print(json.dumps(answer.as_json(), ensure_ascii=False))
+    if not json_:
+        answer_table(answers)
+        if page is not None:
+            print(f"page  {page}")
+    return EXIT_FAILED if any(answer.error for answer in answers) else 0

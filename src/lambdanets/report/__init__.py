@@ -1,0 +1,1 @@
+"""What a finished run has to show: judgement, comparison, a look inside; as pictures and as one page."""

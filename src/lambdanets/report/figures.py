@@ -1,0 +1,80 @@
+"""The findings as PNG files, for slides and mails; drawn without a display."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from lambdanets.report.findings import Findings
+from lambdanets.report.picture import NEGATIVE, POSITIVE, on_white
+
+INK, WRONG = "#1c1c1c", tuple(level / 255 for level in POSITIVE)
+BLUES = LinearSegmentedColormap.from_list("blues", ["white", tuple(level / 255 for level in NEGATIVE)])
+NUM_SHOWN = 60
+"""Images on the page of predictions."""
+NUM_WORST = 24
+"""Images on the page of mistakes."""
+
+
+def draw_confusion(findings: Findings, path: Path) -> None:
+    """Write the table of true against predicted classes; colours by row, so that rare classes show too."""
+    counts = findings.judgement.confusion
+    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else INK
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    places = range(len(counts))
+    axes.set_xticks(places, findings.class_names)
+    axes.set_yticks(places, findings.class_names)
+    axes.set(xlabel="predicted", ylabel="true", title=_title(findings))
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    FigureCanvasAgg(figure).print_png(str(path))
+
+
+def draw_predictions(findings: Findings, path: Path) -> None:
+    """Write a page of test images, evenly spaced through the split, each with what it was taken for."""
+    _draw_images(findings, shown_indices(findings.judgement.total), path, _title(findings))
+
+
+def draw_mistakes(findings: Findings, path: Path) -> None:
+    """Write a page of the images that were judged wrongly, the surest mistakes first."""
+    mistakes = findings.judgement.mistakes
+    title = f"{len(mistakes)} mistakes in {findings.judgement.total} images"
+    _draw_images(findings, mistakes[:NUM_WORST], path, title)
+
+
+def shown_indices(total: int) -> list[int]:
+    """Indices spread evenly over a split."""
+    return np.unique(np.linspace(0, total - 1, min(NUM_SHOWN, total)).round().astype(int)).tolist()
+
+
+def _draw_images(findings: Findings, indices: Sequence[int], path: Path, title: str) -> None:
+    columns = 12
+    rows = max(1, -(-len(indices) // columns))
+    figure = Figure(figsize=(columns * 0.8, rows * 1.05 + 0.6), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels:
+        panel.set_axis_off()
+    names, judgement = findings.class_names, findings.judgement
+    for panel, index, picture in zip(panels, indices, findings.pictures(indices), strict=False):
+        panel.imshow(np.array(on_white(picture)), cmap="gray", vmin=0, vmax=255)
+        said, true = int(judgement.predictions[index]), int(judgement.labels[index])
+        if said == true:
+            panel.set_title(names[said], fontsize=10, color=INK, pad=2)
+        else:
+            panel.set_title(f"{names[said]}, is {names[true]}", fontsize=9, color=WRONG, weight="bold", pad=2)
+    FigureCanvasAgg(figure).print_png(str(path))
+
+
+def _title(findings: Findings) -> str:
+    own, split = findings.own, findings.task.split
+    return f"{own.name}: {own.correct} of {own.total} {split} images right ({own.accuracy:.1%})"

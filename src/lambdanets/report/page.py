@@ -1,0 +1,29 @@
+"""Pages of one file each: pictures inside, no script, nothing fetched. Text is escaped by the template engine."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lambdanets import __version__
+
+
+def render(template: str, **content: Any) -> str:
+    """The HTML of a template in `templates/`."""
+    environment = Environment(
+        loader=PackageLoader("lambdanets.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(version=__version__, percent=percent, points=points, **content)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 1 for readers: 0.9176 is 91.8 %."""
+    return f"{share * 100:.{digits}f} %"
+
+
+def points(share: float) -> str:
+    """A difference of two shares for readers."""
+    return f"{share * 100:.1f} percentage points"

@@ -1,0 +1,44 @@
+"""Arrays as pictures in a page: colours, and PNG as text that a page carries in itself.
+
+Letters: c channels, y rows and x columns of pixels.
+"""
+
+import base64
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from lambdanets.preprocess import Preprocess
+
+NEGATIVE, POSITIVE = (0, 90, 156), (188, 80, 0)
+"""Blue and orange: told apart with any kind of colour vision, and in print by their depth."""
+
+
+def as_seen(images: Float[Tensor, "b c y x"], preprocess: Preprocess) -> Float[Tensor, "b c y x"]:
+    """Network inputs back as pixels in 0…1."""
+    mean, std = (images.new_tensor(numbers)[:, None, None] for numbers in (preprocess.mean, preprocess.std))
+    return (images * std + mean).clamp(0, 1)
+
+
+def on_white(image: Float[Tensor, "c y x"]) -> Image.Image:
+    """Pixels in 0…1 as a picture; grey ones, bright ink on dark, become dark ink on white as on paper."""
+    levels = (image * 255).round().byte().numpy()
+    return Image.fromarray(255 - levels[0] if len(levels) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0)))
+
+
+def signed(weights: NDArray[np.floating], largest: float) -> Image.Image:
+    """Weights as colours, a pixel each: white for 0, full blue for −largest, full orange for largest."""
+    strength = np.abs(weights / max(largest, 1e-12)).clip(0, 1)[..., None]
+    colours = np.where(weights[..., None] < 0, NEGATIVE, POSITIVE)
+    return Image.fromarray((255 + strength * (colours - 255)).round().astype(np.uint8))
+
+
+def data_uri(picture: Image.Image, kind: str = "PNG") -> str:
+    """The picture as the address of an <img>, the file itself inside."""
+    buffer = BytesIO()
+    picture.save(buffer, kind, optimize=True, quality=82)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
