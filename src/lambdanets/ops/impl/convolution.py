@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost
+from lambdanets.ops.cost import GEMM_RATE, Cost
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -28,6 +28,9 @@ NAME = "convolution"
 
 GROUP_NUMBERS = 2**19
 """Lambdas, or numbers of unfolded windows, at a time; unless those of a single value channel are more."""
+
+SECONDS = {False: (1 / 26e9, 90e-6, 4e-9), True: (1 / 8e9, 250e-6, 15e-9)}
+"""A multiply-add, an image and a number of the lambdas, forward and backward: fitted to random problems."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -40,12 +43,15 @@ def why_not(problem: Problem) -> str | None:
 def cost(problem: Problem, backward: bool) -> Cost:
     """b·n·r²·k·u·v multiply-adds, window entries outside the map included; a group of lambdas in memory."""
     p, window = problem, math.prod(problem.reach)
-    lambdas, apply = p.b * p.n * window * p.k * p.u * p.v, p.b * p.n * p.h * p.k * p.v
-    numbers = 2 * max(GROUP_NUMBERS, p.n * p.k)
-    if not backward:
-        return Cost(lambdas + apply, numbers * p.itemsize, efficiency=0.25)
-    numbers += 2 * max(GROUP_NUMBERS, p.n * p.u * window)
-    return Cost(3 * lambdas + 2 * apply, numbers * p.itemsize, efficiency=0.07)
+    numbers = p.b * p.n * p.k * p.v
+    multiply_adds = numbers * (window * p.u + p.h)
+    extra = 2 * max(GROUP_NUMBERS, p.n * p.k)
+    if backward:
+        multiply_adds = numbers * (3 * window * p.u + 2 * p.h)
+        extra += 2 * max(GROUP_NUMBERS, p.n * p.u * window)
+    rate, image, number = SECONDS[backward]
+    seconds = multiply_adds * rate + p.b * p.u**0.5 * image + numbers * number
+    return Cost(multiply_adds, extra * p.itemsize, efficiency=multiply_adds / seconds / GEMM_RATE)
 
 
 def forward(
