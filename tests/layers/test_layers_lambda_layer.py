@@ -238,12 +238,16 @@ def test_survives_copies_pickle_and_devices():
 WRONG = {
     "even scope": ({"scope": 4}, r"scope \(4, 4\).*odd.*use 3 or 5"),
     "sides": ({"scope": (3, 5, 3)}, r"3 sides.*2 axes"),
-    "heads": ({"num_heads": 3}, r"dim_out=8 and num_heads=3.*use 2 heads"),
+    "heads": ({"num_heads": 3}, r"dim_out=8 and num_heads=3.*num_heads=2"),
     "axes": ({"num_axes": 4}, r"num_axes=4.*1, 2 or 3"),
     "nothing": ({"scope": None, "content": False}, "leaves nothing"),
     "order": ({"impl": "fast"}, r"impl='fast'"),
     "no profile": ({"impl": "auto:nowhere.json"}, r"profile 'nowhere.json'.*lambdanets tune"),
     "normalisation": ({"normalize_keys": "max"}, r"normalize_keys='max'"),
+    "zero": ({"dim_intra": 0}, r"dim_intra=0.*1 or more"),
+    "no stride": ({"stride": 1.5}, r"stride=1.5"),
+    "no width": ({"dim_out": 0}, r"dim_out=0"),
+    "scope type": ({"scope": True}, r"scope.*True"),
     "table depth": ({"table": PositionTable(5, 1, 3)}, r"\(5, 1\).*\(3, 1\)"),
 }
 
@@ -264,3 +268,35 @@ def test_wrong_inputs_are_named():
         layer(dim_context=5)(torch.randn(2, 8, 4, 4))
     with pytest.raises(ValueError, match=r"empty"):
         layer().eval()(torch.randn(0, 8, 4, 4))
+
+
+REFUSED = {
+    "mask of another map": ({"context_mask": torch.ones(2, 5, 4, dtype=torch.bool)}, r"context_mask of shape"),
+    "float mask": ({"context_mask": torch.ones(2, 4, 5)}, r"context_mask of dtype"),
+    "list mask": ({"context_mask": [True]}, r"context_mask of type list"),
+    "false pair mask": ({"pair_mask": False}, r"pair_mask of type bool"),
+    "pair mask shape": ({"pair_mask": torch.ones(3, 3, dtype=torch.bool)}, r"pair_mask of shape"),
+    "another map": ({"context": torch.randn(2, 8, 3, 3)}, r"context map \(3, 3\)"),
+    "another batch": ({"context": torch.randn(1, 8, 4, 5)}, r"batches 2 \(x\) and 1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_call_leaves_the_layer_as_it_was(name):
+    arguments, message = REFUSED[name]
+    one = layer()
+    before = copy.deepcopy(one.state_dict())
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        one(torch.randn(2, 8, 4, 5), **arguments)
+    torch.testing.assert_close(one.state_dict(), before)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_channels_last_is_kept_under_a_mask(training):
+    x = torch.randn(2, 8, 6, 7).to(memory_format=torch.channels_last)
+    mask = torch.rand(2, 6, 7) < 0.7
+    assert layer().train(training)(x, context_mask=mask).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_shared_table_decides_the_scope():
+    assert layer(content=False, scope=None, table=PositionTable(3, 1, 5)).positions.scope == (5, 5)

@@ -72,3 +72,37 @@ def test_autocast_casts_outside_and_sums_in_fp32(dtype):
     wanted = apply_lambdas(query, key, value, table)
     assert (output - wanted).abs().max() < 0.02 * wanted.abs().max()
     assert all(t.grad.isfinite().all() for t in (query, value, table))
+
+
+@pytest.mark.parametrize("pair_mask", ["explicit", "causal"])
+def test_a_compiled_named_order_still_refuses_masks(pair_mask):
+    query, value, table = tensors((9,))
+    key = torch.randn(2, 3, 1, 9)
+    mask = "causal" if pair_mask == "causal" else torch.rand(9, 9) < 0.5
+
+    def call(query):
+        return apply_lambdas(query, key, value, table, pair_mask=mask, normalize_keys="l2", impl="dense")
+
+    with pytest.raises(Exception, match="cannot compute this problem"):
+        torch.compile(call, fullgraph=True, backend="eager")(query)
+    automatic = torch.compile(
+        lambda q: apply_lambdas(q, key, value, table, pair_mask=mask, normalize_keys="l2"), backend="eager"
+    )
+    wanted = apply_lambdas(query, key, value, table, pair_mask=mask, normalize_keys="l2", impl="reference")
+    torch.testing.assert_close(automatic(query), wanted)
+
+
+@pytest.mark.parametrize("impl", ["reference", "content only"])
+def test_functional_transforms(impl):
+    """PyTorch gives registered operators no functorch rules: torch.func needs the reference, or no table."""
+    query, value, table = (t.detach() for t in tensors())
+    key = torch.randn(2, 3, 1, 5, 6)
+
+    def call(q):
+        if impl == "reference":
+            return apply_lambdas(q, key, value, table, impl=impl).sum()
+        return apply_lambdas(q, key, value, None).sum()
+
+    leaf = query.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(call(leaf), leaf)
+    torch.testing.assert_close(torch.func.grad(call)(query), wanted)

@@ -13,7 +13,7 @@ from lambdanets.layers.masked_norm import masked_batch_norm
 from lambdanets.layers.position_table import PositionTable
 from lambdanets.ops import apply_lambdas
 from lambdanets.ops.choice import check_names
-from lambdanets.ops.problem import NormalizeKeys
+from lambdanets.ops.problem import NormalizeKeys, check_equal_maps, check_masks
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -63,8 +63,12 @@ class LambdaLayer(nn.Module):
         impl: str = "auto",
     ):
         super().__init__()
-        dim_out, dim_context = dim_out or dim, dim_context or dim
-        _check_options(dim_out, num_heads, num_axes, scope, content)
+        dim_out, dim_context = dim if dim_out is None else dim_out, dim if dim_context is None else dim_context
+        _check_numbers(
+            dim=dim, dim_out=dim_out, dim_context=dim_context, dim_key=dim_key, num_heads=num_heads,
+            dim_intra=dim_intra, stride=stride,
+        )  # fmt: skip
+        _check_options(dim_out, num_heads, num_axes, scope is not None or table is not None, content)
         check_names(normalize_keys, impl)
         self.dim_key, self.num_heads, self.dim_intra = dim_key, num_heads, dim_intra
         self.dim_value = dim_out // num_heads
@@ -107,9 +111,8 @@ class LambdaLayer(nn.Module):
             context_mask: (b, *M), True = visible: padding contributes nothing, to the norms' statistics neither.
             pair_mask: "causal" or bool (n, m) or (b, n, m), see `lambdanets.apply_lambdas`.
         """
-        self._check_input(x, context)
         query_mask = context_mask if context is None else None
-        context = x if context is None else context
+        context = self._check_input(x, context, context_mask, pair_mask)
         query = masked_batch_norm(self.norm_query, self.to_query(x), query_mask)
         value = masked_batch_norm(self.norm_value, self.to_value(context), context_mask)
         output = apply_lambdas(
@@ -126,33 +129,53 @@ class LambdaLayer(nn.Module):
         # batch 1 has a first stride that makes the pools forget the layout.
         return self.pool(output.movedim((1, 2), (-2, -1)).flatten(-2).movedim(-1, 1))
 
-    def _check_input(self, x: Tensor, context: Tensor | None) -> None:
-        axes = self.to_query.weight.ndim - 2
-        for name, tensor, convolution in (("x", x, self.to_query), ("context", context, self.to_value)):
-            if tensor is not None and (tensor.ndim != axes + 2 or tensor.shape[1] != convolution.in_channels):
-                raise ValueError(
-                    f"got {name} of shape {tuple(tensor.shape)}; want (batch, {convolution.in_channels}, …) with "
-                    f"{axes} map axes: reshape it, or build the layer with that dim and num_axes"
-                )
+    def _check_input(
+        self, x: Tensor, context: Tensor | None, context_mask: Tensor | None, pair_mask: Tensor | str | None
+    ) -> Tensor:
+        """The context; ValueError for what cannot be computed, before the norms have taken note of it."""
         if context is None and self.to_value.in_channels != self.to_query.in_channels:
             raise ValueError(
                 f"got no context, but the layer was built with dim_context={self.to_value.in_channels} beside "
                 f"dim={self.to_query.in_channels}; pass the context"
             )
+        context = x if context is None else context
+        self._check_map("x", x, self.to_query.in_channels)
+        self._check_map("context", context, self.to_value.in_channels)
+        if context.shape[0] != x.shape[0]:
+            raise ValueError(f"got batches {x.shape[0]} (x) and {context.shape[0]} (context); they must be equal")
+        if self.positions is not None:
+            check_equal_maps(x.shape[2:], context.shape[2:])
+        check_masks(x[:, None], context[:, None], context_mask, pair_mask)
+        return context
+
+    def _check_map(self, name: str, tensor: Tensor, dim: int) -> None:
+        axes = self.to_query.weight.ndim - 2
+        if tensor.ndim != axes + 2 or tensor.shape[1] != dim:
+            raise ValueError(
+                f"got {name} of shape {tuple(tensor.shape)}; want (batch, {dim}, …) with {axes} map axes: reshape it, "
+                "or build the layer with that dim and num_axes"
+            )
+        if 0 in tensor.shape:
+            raise ValueError(f"got an empty {name} of shape {tuple(tensor.shape)}; every axis must hold an entry")
 
 
-def _check_options(
-    dim_out: int, num_heads: int, num_axes: int, scope: int | Sequence[int] | None, content: bool
-) -> None:
+def _check_numbers(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if type(number) is not int or number < 1:
+            raise ValueError(f"got {name}={number!r}; want a whole number, 1 or more")
+
+
+def _check_options(dim_out: int, num_heads: int, num_axes: int, has_table: bool, content: bool) -> None:
     if num_axes not in _CONVOLUTIONS:
-        raise ValueError(f"got num_axes={num_axes}; maps have 1, 2 or 3 axes")
-    if num_heads < 1 or dim_out % num_heads:
+        raise ValueError(f"got num_axes={num_axes!r}; want the number 1, 2 or 3")
+    if dim_out % num_heads:
         fitting = [h for h in range(1, min(dim_out, 64) + 1) if dim_out % h == 0]
         nearest = min(fitting, key=lambda h: abs(h - num_heads))
         raise ValueError(
-            f"got dim_out={dim_out} and num_heads={num_heads}; the heads must divide the output: use {nearest} heads"
+            f"got dim_out={dim_out} and num_heads={num_heads}; the heads must divide the output: "
+            f"num_heads={nearest} does"
         )
-    if scope is None and not content:
+    if not has_table and not content:
         raise ValueError("got scope=None and content=False, which leaves nothing to compute; give one of the two")
 
 

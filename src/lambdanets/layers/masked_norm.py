@@ -16,7 +16,13 @@ def masked_batch_norm(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor
     if mask is None:
         return norm(x)
     hidden = ~mask[:, None]
-    x = x.masked_fill(hidden, 0)
+    channels_last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return _norm_visible(norm, x.masked_fill(hidden, 0), hidden, mask).contiguous(memory_format=layout)
+
+
+def _norm_visible(norm: nn.Module, x: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
+    """The normalised map; x holds zeros where hidden."""
     if not isinstance(norm, _BatchNorm) or not (norm.training or norm.running_mean is None):
         return norm(x)
     wide = x.to(at_least_fp32(x.dtype))

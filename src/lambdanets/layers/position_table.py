@@ -27,7 +27,9 @@ class PositionTable(nn.Module):
 
     def __init__(self, dim_key: int = 16, dim_intra: int = 1, scope: int | Sequence[int] = 23, num_axes: int = 2):
         super().__init__()
-        sides = check_scope([scope] * num_axes if isinstance(scope, int) else scope, num_axes)
+        sides = check_scope(scope if isinstance(scope, Sequence) else [scope] * num_axes, num_axes)
+        if dim_key < 1 or dim_intra < 1:
+            raise ValueError(f"got dim_key={dim_key} and dim_intra={dim_intra}; want whole numbers, 1 or more")
         self.table = nn.Parameter(torch.empty(dim_key, dim_intra, *sides))
         self.reset_parameters()
 
@@ -50,5 +52,11 @@ class PositionTable(nn.Module):
 
 
 def global_scope(size: Sequence[int]) -> tuple[int, ...]:
-    """The scope with which every position of a map of this size sees every other: 2·size − 1 an axis."""
+    """The scope with which every position of a map of this size sees every other: 2·size − 1 an axis.
+
+    Raises:
+        ValueError: a side below 1.
+    """
+    if any(side < 1 for side in size):
+        raise ValueError(f"got a map of sides {tuple(size)}; every side must be 1 or more")
     return tuple(2 * side - 1 for side in size)

@@ -60,7 +60,7 @@ def apply_lambdas(
         visible = _visible(value, context_mask, pair_mask)
         with own_precision(query.device.type):
             return reference.apply(query, key, value, table, visible, normalize_keys)
-    if (table is not None or takes_reference(problem)) and not torch.compiler.is_compiling():
+    if takes_reference(problem) or (table is not None and not torch.compiler.is_compiling()):
         find(impl, problem)  # a named order that is not able says so before anything is computed
     query, value = Aligned.apply(query), Aligned.apply(value)
     with own_precision(query.device.type):
@@ -84,6 +84,7 @@ def explain(
     *,
     context_mask: Tensor | None = None,
     pair_mask: Tensor | str | None = None,
+    normalize_keys: NormalizeKeys = "softmax",
     impl: str = "auto",
 ) -> Explanation:
     """A printable table of every order of contraction: able or why not, its cost, and which one "auto" takes.
@@ -95,6 +96,7 @@ def explain(
         table: see key.
         context_mask: see key.
         pair_mask: see key.
+        normalize_keys: see key.
         impl: "auto", or "auto:FILE" to choose by the profile in a file.
 
     Raises:
@@ -107,7 +109,8 @@ def explain(
     query, key, value = _autocast(query, key, value)
     check_tensors(query, key, value, table)
     check_masks(query, value, context_mask, pair_mask)
-    return explain_problem(Problem.of(query, key, value, table, pair_mask), impl)
+    check_names(normalize_keys, impl)
+    return explain_problem(Problem.of(query, key, value, table, pair_mask, normalize_keys), impl)
 
 
 def _autocast(query: Tensor, key: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:

@@ -138,11 +138,17 @@ def _wanted(gradients: tuple[Tensor, ...], needs: list[bool]) -> tuple[Tensor | 
 class Aligned(torch.autograd.Function):
     """The identity, whose gradient comes back dense in the layout of the input (see the top of this file)."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(tensor: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The tensor itself."""
-        ctx.channels_last = is_channels_last(tensor)
         return tensor.view_as(tensor)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Remember the layout."""
+        ctx.channels_last = is_channels_last(inputs[0])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

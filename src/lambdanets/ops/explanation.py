@@ -8,6 +8,9 @@ from lambdanets.ops.cost import BUILT_IN, Profile
 from lambdanets.ops.impl import reference
 from lambdanets.ops.problem import Problem
 
+CONTENT = "content"
+"""What `chosen` says where there is no position part, and so no order."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -41,13 +44,15 @@ class Explanation:
         lines = [
             f"map {'×'.join(map(str, p.query_size))}, window {window}, {sizes}, "
             f"{str(p.dtype).removeprefix('torch.')} on {p.device}",
-            f"content part: {'b·m·k·u·v + b·n·h·k·v multiply-adds, shared by every order' if p.content else 'none'}",
+            f"content part: {_content(p)}",
             f"{'':<13}{'':<9}{'forward':^17} {'backward':^17} {'extra':>8}",
             f"{'order':<13}{'auto':<9}{'GMAC':>8} {'ms':>8} {'GMAC':>8} {'ms':>8} {'MiB':>8}"
             f"{self._measured_head()}  able?",
         ]
         described: tuple[Described, ...] = (reference, *ORDERS)
         lines += [self._row(order) for order in described]
+        if self.chosen == CONTENT:
+            lines.append("auto computes the content part alone: without a table no order is needed")
         return "\n".join([*lines, f"predicted for one core, profile: {self.profile.machine}"])
 
     def _measured_head(self) -> str:
@@ -89,7 +94,18 @@ def explain_problem(
     if profile is None:
         raise ValueError(f"got impl={impl!r}; only 'auto' and 'auto:FILE' choose, so only they can be explained")
     if problem.scope is None or takes_reference(problem):
-        name = reference.NAME if takes_reference(problem) else "content"
+        name = reference.NAME if takes_reference(problem) else CONTENT
         return Explanation(problem, name, name, profile, measured or {})
     orders = [choose(problem, backward, profile).NAME for backward in (False, True)]
     return Explanation(problem, orders[0], orders[1], profile, measured or {})
+
+
+def _content(p: Problem) -> str:
+    """How the content part is computed."""
+    if not p.content:
+        return "none"
+    if takes_reference(p):
+        return "by the reference, pair by pair"
+    if p.pair_mask == "causal":
+        return "by blocks of positions, linear in n, shared by every order"
+    return "b·m·k·u·v + b·n·h·k·v multiply-adds, shared by every order"

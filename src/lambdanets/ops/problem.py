@@ -101,15 +101,18 @@ def check_scope(scope: Sequence[int], num_axes: int) -> tuple[int, ...]:
         ValueError: a side is even or not positive, or there is not one side an axis.
     """
     sides = tuple(scope)
+    if any(type(side) is bool or not isinstance(side, int | torch.SymInt) for side in sides):
+        raise ValueError(f"got scope {scope!r}; want a positive odd whole number, or one an axis")
     if len(sides) != num_axes:
         raise ValueError(
             f"got a scope of {len(sides)} sides {sides} for maps of {num_axes} axes; give one side an axis"
         )
     for side in sides:
         if side < 1 or side % 2 == 0:
+            nearest = "1" if side < 1 else f"{side - 1} or {side + 1}"
             raise ValueError(
                 f"got scope {sides}; every side must be a positive odd number, so that a window has a middle: "
-                f"use {max(1, side - 1)} or {max(1, side + 1)} in place of {side}"
+                f"use {nearest} in place of {side}"
             )
     return sides
 
@@ -161,10 +164,15 @@ def _check_table(query: Tensor, value: Tensor, table: Tensor, axes: int) -> None
             f"({query.shape[2]}, {value.shape[2]}, …) with {axes} odd sides"
         )
     check_scope(table.shape[2:], axes)
-    if _want(query, (*query.shape[:3], *value.shape[3:])):
+    check_equal_maps(query.shape[3:], value.shape[3:])
+
+
+def check_equal_maps(query_size: Sequence[int], context_size: Sequence[int]) -> None:
+    """Raise ValueError unless the two maps, which a table relates, have the same sides."""
+    if any(got != wanted for got, wanted in zip(query_size, context_size, strict=True)):
         raise ValueError(
-            f"got a query map {tuple(query.shape[3:])} and a context map {tuple(value.shape[3:])}; a table holds "
-            "relative positions, so the maps must be equal: resize the context, or pass table=None (content only)"
+            f"got a query map {tuple(query_size)} and a context map {tuple(context_size)}; a table holds relative "
+            "positions, so the maps must be equal: resize the context, or pass table=None (content only)"
         )
 
 
@@ -193,6 +201,8 @@ def check_masks(query: Tensor, value: Tensor, context_mask: Tensor | None, pair_
 def _check_mask(
     name: str, mask: Tensor, shapes: tuple[tuple[int, ...], ...], letters: str, device: torch.device
 ) -> None:
+    if not isinstance(mask, Tensor):
+        raise ValueError(f"got a {name} of type {type(mask).__name__}; want a bool tensor {letters}, True = visible")
     if mask.dtype != torch.bool:
         raise ValueError(f"got a {name} of dtype {mask.dtype}; want bool, True = visible: use mask.bool()")
     if all(_want(mask, shape) for shape in shapes):

@@ -167,7 +167,10 @@ class Frame:
         blocks = len(range(start, stop, self.block))
         for first in range(0, blocks, self.span):
             last = min(blocks, first + self.span)
-            yield slice(first, last), slice(start + first * self.block, min(stop, start + last * self.block), self.block)
+            yield (
+                slice(first, last),
+                slice(start + first * self.block, min(stop, start + last * self.block), self.block),
+            )
 
 
 @dataclass(frozen=True)
