@@ -52,7 +52,7 @@ def test_the_submission_s_option_belongs_to_the_family_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"drop_rate": 1.0}, "drop_rate is 1.0; it must lie in"),
+        ({"drop_rate": 1.0}, "drop_rate is 1.0; it must be a number in"),
         ({"drop_path_rate": -0.1}, "drop_path_rate is -0.1"),
         ({"global_pool": "mean"}, "unknown global_pool 'mean'; take one of 'avg'"),
         ({"global_pool": ""}, "pool the map, or take num_classes=0"),
@@ -60,6 +60,20 @@ def test_the_submission_s_option_belongs_to_the_family_alone():
         ({"in_chans": 0}, "in_chans is 0"),
         ({"c4": "some"}, "c4 is 'some'; take 'hybrid'"),
         ({"num_heads": 7}, "num_heads=7"),
+        ({"num_classes": "10"}, "num_classes is '10'; it must be a whole number, 0 or more"),
+        ({"num_classes": None}, "num_classes is None"),
+        ({"in_chans": "3"}, "in_chans is '3'; it must be a whole number, 1 or more"),
+        ({"dim_key": 0}, "dim_key is 0; it must be a whole number, 1 to 4096"),
+        ({"dim_key": "x"}, "dim_key is 'x'"),
+        ({"dim_key": 4097}, "dim_key is 4097"),
+        ({"dim_intra": -1}, "dim_intra is -1"),
+        ({"num_heads": True}, "num_heads is True"),
+        ({"drop_rate": "abc"}, "drop_rate is 'abc'"),
+        ({"drop_path_rate": float("nan")}, "drop_path_rate is nan"),
+        ({"content": "yes"}, "content is 'yes'; it must be true or false"),
+        ({"scope": "global"}, "scope is 'global'.*take global_scope"),
+        ({"scope": 999999}, "scope is 999999; its sides must not exceed 4095"),
+        ({"scope": (5, 7, 9)}, "3 sides"),
         ({"scope": 22}, "22"),
         ({"scope": None, "content": False}, "content"),
         ({"normalize_keys": "l1"}, "l1"),
@@ -70,6 +84,16 @@ def test_the_submission_s_option_belongs_to_the_family_alone():
 def test_bad_values_are_one_clear_error(options, message):
     with torch.device("meta"), pytest.raises(ValueError, match=message):
         create_model("lambda_resnet50", **options)(torch.empty(2, 3, 32, 32))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dim_key": -1}, {"scope": 4}, {"num_heads": 0}, {"impl": "fast"}, {"num_heads": 7, "dim_key": -1, "scope": 4}],
+    ids=str,
+)
+def test_bad_options_are_refused_even_where_no_lambda_layer_would_take_them(options):
+    with pytest.raises(ValueError, match=r"-1|4|0|fast"):
+        create_model("resnet50_cccc", **options)
 
 
 def test_options_reach_the_lambda_layers():

@@ -9,7 +9,7 @@ from lambdanets.models import lambda_resnet, resnet, tiny
 from lambdanets.models.build import build_network
 from lambdanets.models.lambda_resnet import FamilyOptions, build_lambda_resnet
 from lambdanets.models.network import ResNet
-from lambdanets.models.spec import NetworkOptions, NetworkSpec
+from lambdanets.models.spec import NetworkOptions, NetworkSpec, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,8 @@ def create_model(name: str, *, num_classes: int = 1000, in_chans: int = 3, **opt
     for option in options:
         if option not in known:
             raise ValueError(f"{name} has no option {option!r}{nearest(option, known)}; it takes {', '.join(known)}.")
-    if in_chans < 1:
-        raise ValueError(f"in_chans is {in_chans}; images have at least one channel.")
+    check_number("num_classes", num_classes, 0)
+    check_number("in_chans", in_chans, 1)
     return family.build(family.specs[name], family.options(**options), num_classes=num_classes, in_chans=in_chans)
 
 

@@ -7,11 +7,18 @@ Nothing here builds a module: see `build`.
 from dataclasses import dataclass
 from typing import Literal
 
+from lambdanets.ops.choice import check_names
+from lambdanets.ops.problem import check_scope
+
 Design = Literal["vanilla", "resnet-rs", "tiny"]
 Scope = int | tuple[int, int] | Literal["default"] | None
 
 GLOBAL_POOLS = ("avg", "max", "avgmax", "catavgmax", "")
 STAGE_NAMES = ("c2", "c3", "c4", "c5")
+MAX_NUMBER = 4096
+"""Largest depth, intra-depth and number of heads; the paper's largest is 128."""
+MAX_SCOPE = 4095
+"""Largest scope: global on maps of 2048 a side, which are images of 8192 pixels."""
 DROP_PATH_SHARES = (2 / 5, 3 / 5, 4 / 5, 5 / 5)  # stochastic depth grows by stage, c2 … c5 (ResNet-RS)
 
 
@@ -58,7 +65,7 @@ class NetworkSpec:
 class NetworkOptions:
     """What every model name takes beside `num_classes` and `in_chans`.
 
-    Raises ValueError for a rate outside [0, 1) and for an unknown global pool.
+    Raises ValueError for a number, rate, scope or name that no network can have, and for a value of another type.
     """
 
     dim_key: int = 16
@@ -87,11 +94,43 @@ class NetworkOptions:
     """True: training keeps only each bottleneck's input and computes the rest again in the backward pass."""
 
     def __post_init__(self) -> None:
+        for field in ("dim_key", "num_heads", "dim_intra"):
+            check_number(field, getattr(self, field), 1, MAX_NUMBER)
+        for field in ("content", "shared_tables", "checkpointing"):
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field} is {getattr(self, field)!r}; it must be true or false.")
         for field in ("drop_rate", "drop_path_rate"):
             rate = getattr(self, field)
-            if not 0.0 <= rate < 1.0:
-                raise ValueError(f"{field} is {rate!r}; it must lie in [0, 1): the share that is dropped.")
+            if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0.0 <= rate < 1.0:
+                raise ValueError(f"{field} is {rate!r}; it must be a number in [0, 1): the share that is dropped.")
+        check_network_scope(self.scope)
+        if self.scope is None and not self.content:
+            raise ValueError(
+                "scope is None and content is False, which leaves nothing to compute; give one of the two."
+            )
+        check_names(self.normalize_keys, str(self.impl))
         check_global_pool(self.global_pool)
+
+
+def check_number(name: str, number: object, low: int, high: int | None = None) -> None:
+    """Raise ValueError unless `number` is a whole number from `low` to `high` (None: without end)."""
+    if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= (high or number):
+        span = f"{low} or more" if high is None else f"{low} to {high}"
+        raise ValueError(f"{name} is {number!r}; it must be a whole number, {span}.")
+
+
+def check_network_scope(scope: object) -> None:
+    """Raise ValueError unless `scope` is "default", None, an odd number or two of them."""
+    if scope is None or scope == "default":
+        return
+    if isinstance(scope, str):
+        raise ValueError(
+            f'scope is {scope!r}; give an odd number, (rows, columns), None for content only, or "default". '
+            "For a scope that sees a whole map take global_scope(size of the map) of lambdanets.layers."
+        )
+    sides = check_scope(scope if isinstance(scope, list | tuple) else (scope, scope), 2)  # type: ignore[arg-type]
+    if max(sides) > MAX_SCOPE:
+        raise ValueError(f"scope is {scope!r}; its sides must not exceed {MAX_SCOPE}, which sees maps of 2048 a side.")
 
 
 def check_global_pool(kind: str) -> None:
