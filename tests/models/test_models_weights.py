@@ -137,3 +137,56 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(saved, monkeypatch, 
 def test_saving_leaves_one_file(saved):
     _, path = saved
     assert list(path.parent.iterdir()) == [path]
+
+
+def stored_with(path, name, change):
+    """The weights of a tiny network at `path`, with one tensor changed."""
+    state = {key: value.detach().contiguous() for key, value in untied_state(tiny()).items()}
+    save_file({**state, name: change(state[name])}, path)
+
+
+def test_whole_numbers_are_not_taken_for_weights(tmp_path):
+    stored_with(tmp_path / "w.safetensors", "classifier.weight", lambda weight: weight.to(torch.int8))
+    with pytest.raises(ValueError, match=r"1 tensors of another type \(classifier.weight is torch.int8, wanted"):
+        load_weights(tiny(), tmp_path / "w.safetensors")
+
+
+def test_half_precision_is_converted(tmp_path):
+    stored_with(tmp_path / "w.safetensors", "classifier.weight", lambda weight: weight.half().fill_(0.5))
+    model = tiny()
+    load_weights(model, tmp_path / "w.safetensors")
+    assert model.classifier.weight.dtype == torch.float32
+    assert (model.classifier.weight == 0.5).all()
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e300], ids=str)
+def test_weights_that_are_no_numbers_are_refused(tmp_path, number):
+    stored_with(tmp_path / "w.safetensors", "classifier.bias", lambda bias: torch.full_like(bias.double(), number))
+    model = tiny()
+    with pytest.raises(ValueError, match=r"NaN or infinity in 1 tensors \(classifier.bias\): fetch it again"):
+        load_weights(model, tmp_path / "w.safetensors")
+    assert model.classifier.bias.isfinite().all()
+
+
+def test_a_folder_in_place_of_the_file_is_a_clear_error(tmp_path):
+    with pytest.raises(IsADirectoryError, match="it is a folder; give the name of a file"):
+        save_weights(tiny(), tmp_path)
+
+
+def test_a_compiled_model_is_saved_under_its_own_names_and_can_be_filled(saved, tmp_path):
+    model, path = saved
+    save_weights(torch.compile(model), tmp_path / "compiled.safetensors")
+    assert (tmp_path / "compiled.safetensors").read_bytes() == path.read_bytes()
+    other = tiny()
+    load_weights(torch.compile(other), path)
+    assert_same_state(model, other)
+
+
+def test_a_model_without_weights_is_neither_saved_nor_filled(saved, tmp_path):
+    _, path = saved
+    with torch.device("meta"):
+        hollow = tiny()
+    with pytest.raises(ValueError, match="on the meta device"):
+        save_weights(hollow, tmp_path / "hollow.safetensors")
+    with pytest.raises(ValueError, match="on the meta device"):
+        load_weights(hollow, path)
