@@ -50,6 +50,7 @@ def test_later_assignments_win_and_the_recipe_is_untouched() -> None:
         ("learning_rate=1", "did you mean 'optimizer.learning_rate'"),
         ("optimiser.weight_decay=1", "did you mean 'optimizer.weight_decay'"),
         ("data.rotate=1", "did you mean 'data.rotation'"),
+        ("impl=dense", "unknown field 'impl': the fields are recipe, seed, model, model_options, data.image_size, "),
         ("seed.x=1", "unknown field 'seed.x'"),
         ("=1", "unknown field ''"),
         ("optimizer=adam", "'optimizer' is a group of fields: set one of them, e.g. optimizer.name="),

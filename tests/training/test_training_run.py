@@ -173,3 +173,22 @@ def test_a_device_that_is_not_there_is_refused(device: str) -> None:
 def test_nothing_is_written_for_a_model_that_does_not_exist() -> None:
     with pytest.raises(ValueError, match="did you mean 'lambda_tiny'"):
         prepare_run(configured("model=lambda_tny"))
+
+
+@pytest.mark.parametrize("error", [TypeError, RuntimeError, MemoryError, torch.OutOfMemoryError])
+def test_settings_with_which_no_step_can_be_taken_are_the_user_s_mistake(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("you tried to allocate 64 TB\nand more lines")
+
+    monkeypatch.setattr("lambdanets.training.classification.ClassificationTask.loss", fail)
+    with pytest.raises(ValueError, match=r"no step can be taken \(you tried to allocate 64 TB\): change model"):
+        prepare_run(configured())
+
+
+def test_the_trial_leaves_no_trace_in_the_model() -> None:
+    run = prepare_run(configured())
+    assert all(
+        torch.equal(a, b) for a, b in zip(run.state.model.buffers(), run.task.build_model().buffers(), strict=True)
+    )

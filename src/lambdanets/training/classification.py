@@ -91,7 +91,14 @@ class ClassificationTask:
         return len(self.train)
 
     def build_model(self) -> nn.Module:
-        """The config's network, initialised from the config's seed, on the config's device."""
+        """The config's network, initialised from the config's seed, on the config's device.
+
+        Raises:
+            ValueError: the model or one of its options does not exist, or is not for the config to choose.
+        """
+        for name in ("num_classes", "in_chans"):
+            if name in self.config.model_options:
+                raise ValueError(f"model_options.{name} cannot be set: the data decides it. Leave it out.")
         torch.manual_seed(random_seed(Purpose.INIT, self.config.seed))
         model = create_model(
             self.config.model,

@@ -12,6 +12,8 @@ from difflib import SequenceMatcher
 from typing import Any, Literal, TypeVar
 
 ConfigT = TypeVar("ConfigT")
+ALIKE = 0.6
+"""Resemblance from 0 to 1 below which one name is no hint at another."""
 
 
 def with_assignments(config: ConfigT, assignments: Iterable[str]) -> ConfigT:
@@ -77,7 +79,7 @@ def _replace(node: Any, names: list[str], value: Any, root: object, path: str) -
     if isinstance(node, Mapping):  # options of a network: any name will do, the network judges it
         return {**node, ".".join(names): _parse(value, Any, path)}
     if not dataclasses.is_dataclass(node) or name not in {field.name for field in dataclasses.fields(node)}:
-        raise ValueError(f"unknown field '{path}': did you mean '{_nearest(path, root)}'?")
+        raise ValueError(f"unknown field '{path}': {_advice(path, root)}")
     old = getattr(node, name)
     if rest:
         return dataclasses.replace(node, **{name: _replace(old, rest, value, root, path)})  # type: ignore[type-var]
@@ -88,8 +90,8 @@ def _replace(node: Any, names: list[str], value: Any, root: object, path: str) -
     return dataclasses.replace(node, **{name: new})  # type: ignore[type-var]
 
 
-def _nearest(path: str, root: object) -> str:
-    """The field whose whole name, or last part, resembles the given one most."""
+def _advice(path: str, root: object) -> str:
+    """The field whose whole name, or last part, resembles the given one most; all of them where none does."""
     wanted = path.split(".")[-1]
 
     def resemblance(name: str) -> float:
@@ -99,7 +101,11 @@ def _nearest(path: str, root: object) -> str:
             return 1.0
         return max(SequenceMatcher(None, path, name).ratio(), SequenceMatcher(None, wanted, leaf).ratio())
 
-    return max(field_names(root), key=resemblance)
+    known = field_names(root)
+    nearest = max(known, key=resemblance)
+    if resemblance(nearest) < ALIKE:
+        return f"the fields are {', '.join(known)}."
+    return f"did you mean '{nearest}'?"
 
 
 def _parse(value: Any, wanted: Any, path: str) -> Any:

@@ -4,6 +4,7 @@
 and `finish_run`, in this order.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from lambdanets.models import count_parameters, save_weights
 from lambdanets.training.average import ModelAverage
@@ -45,16 +47,30 @@ def prepare_run(config: Config) -> Run:
     """The run of a config, at step 0. Sets the number of CPU threads of this process to the config's.
 
     Raises:
-        ValueError: a model, option or device that does not exist.
+        ValueError: a model, option or device that does not exist, or settings with which no step can be taken.
     """
     check_device(config.device)
     torch.set_num_threads(config.num_threads)
     task = config.task.build(config)
-    model = task.build_model()
-    state = TrainingState(
-        model=model, optimizer=build_optimizer(model, config.optimizer), average=ModelAverage(model, config.average)
-    )
+    if config.batch_size > task.num_samples:
+        raise ValueError(f"batch_size: got {config.batch_size}, wanted 2 to {task.num_samples}, the training samples.")
+    try:
+        model = task.build_model()
+        average = ModelAverage(model, config.average)
+        try_one_batch(task, model)
+    except (TypeError, RuntimeError, MemoryError) as error:
+        raise ValueError(
+            f"with these settings no step can be taken ({_first_line(error)}): change model, model_options or data, "
+            "or take a smaller batch_size."
+        ) from error
+    state = TrainingState(model=model, optimizer=build_optimizer(model, config.optimizer), average=average)
     return Run(config=config, task=task, state=state)
+
+
+@torch.no_grad()
+def try_one_batch(task: Task[Any], model: nn.Module) -> None:
+    """Show a copy of the model the first batch: what does not fit together fails here, before anything is written."""
+    task.loss(copy.deepcopy(model), next(task.batches(0)))
 
 
 def begin_run(run: Run, path: Path) -> RunFolder:
@@ -127,6 +143,10 @@ def finish_run(run: Run, folder: RunFolder) -> Record:
 def read_result(folder: RunFolder) -> Record | None:
     """The result of a finished run; None while there is none."""
     return json.loads(folder.result.read_text()) if folder.result.exists() else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def check_device(device: str) -> None:
