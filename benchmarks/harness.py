@@ -111,12 +111,17 @@ def environment() -> str:
     dirty = subprocess.run(["git", "status", "--porcelain", "src"], capture_output=True, text=True).stdout.strip()
     return "\n".join(
         [
-            f"- command: `python -m {' '.join(sys.orig_argv[2:])}`",
+            f"- command: `python -m {' '.join([_module(), *sys.argv[1:]])}`",
             f"- date: {datetime.date.today()}; commit {commit}{' + uncommitted changes' if dirty else ''}",
             f"- machine: {cpu_name()}, one thread; Python {platform.python_version()}, torch {torch.__version__}",
             "- times are CPU time, medians of interleaved runs; memory is the peak of a fresh process, MiB",
         ]
     )
+
+
+def _module() -> str:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec else "benchmarks"
 
 
 def cpu_name() -> str:

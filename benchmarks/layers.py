@@ -72,7 +72,7 @@ def measure(case: Case, quick: bool) -> Row:
             layers[contender.name] = contender.build(case)
         except (Unable, ImportError) as reason:
             print(f"  {case.name}: {contender.name}: {reason}", file=sys.stderr)
-    seconds = 1.0 if quick else 4.0
+    seconds = 0.5 if quick else 1.5
     forward = interleaved({name: forward_call(layer, x) for name, layer in layers.items()}, seconds=seconds)
     training = interleaved({name: training_call(layer, x) for name, layer in layers.items()}, seconds=seconds)
     row: Row = {name: {"forward": forward[name], "training": training[name]} for name in layers}

@@ -33,7 +33,7 @@ NAME = "scores"
 LINE = 32
 """Columns that a map of one axis is folded into."""
 SECONDS = {False: (1 / 60e9, 8e-6, 0.44e-9), True: (1 / 44e9, 12e-6, 1.1e-9)}
-"""Of a multiply-add, a product and a score: fitted to 18 problems within 15 %; of the backward pass if True."""
+"""Of a multiply-add, a product and a score: fitted to 18 problems, most within 20 %; of the backward pass if True."""
 
 
 def why_not(problem: Problem) -> str | None:
