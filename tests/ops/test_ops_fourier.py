@@ -5,7 +5,7 @@ import torch
 
 from lambdanets.ops import Problem
 from lambdanets.ops.impl import fourier, fourier_rows
-from lambdanets.ops.impl.fourier_rows.frame import LONG_ROWS, Frame, fold, unfold
+from lambdanets.ops.impl.fourier_rows.frame import LONG_ROWS, MIRROR_COLUMNS, Frame, fold, unfold
 from lambdanets.testing import make_inputs, output_and_gradients, relative_error
 
 
@@ -21,6 +21,8 @@ def frame_of(p):
 FRAMES = {
     "blocks-of-rows": problem((LONG_ROWS + 3, LONG_ROWS - 3), (2 * LONG_ROWS + 5, 2 * LONG_ROWS - 7), u=2),
     "blocks-fill-up": problem((LONG_ROWS, LONG_ROWS), (2 * LONG_ROWS - 1, 2 * LONG_ROWS + 9), b=2),
+    "mirrored-odd": problem((5, MIRROR_COLUMNS + 1), (9, 2 * MIRROR_COLUMNS + 1), u=2, b=2),
+    "mirrored-even": problem((4, MIRROR_COLUMNS), (7, 2 * MIRROR_COLUMNS - 1)),
     "turned": problem((3, 20), (5, 3), b=2, u=2),
     "steps-with-a-shorter-last": problem((37, 21), (9, 9), k=8, v=128),
     "images-left-over": problem((20, 20), (5, 5), b=3, k=8, v=128),
@@ -45,6 +47,8 @@ def test_frames_are_what_their_names_say():
     frames = {name: frame_of(p) for name, p in FRAMES.items()}
     assert {name for name, fr in frames.items() if fr.blocks > 1} == {name for name in frames if "blocks" in name}
     assert {name for name, fr in frames.items() if fr.turned} == {"turned"}
+    mirrored = {name for name, fr in frames.items() if fr.column_order is not None}
+    assert mirrored == {"mirrored-odd", "mirrored-even", "1d-folded-in-blocks"}
     assert frames["steps-with-a-shorter-last"].rows % frames["steps-with-a-shorter-last"].step
     assert FRAMES["images-left-over"].b % frames["images-left-over"].images
     assert frames["1d-folded"].rows * frames["1d-folded"].columns > 701

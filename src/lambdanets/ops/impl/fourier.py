@@ -25,7 +25,7 @@ NAME = "fourier"
 STEP_BYTES = 1_000_000
 """What the spectra of one step may take."""
 
-WORTH = {"inverse": 215.0, "multiplied": 63.0, "values": 143.0, "applied": 23.0, "steps": 9e6, "third axis": 1.35}
+WORTH = {"inverse": 165.0, "multiplied": 51.0, "values": 300.0, "applied": 17.5, "steps": 7.3e6, "third axis": 1.5}
 """Time of one padded number transformed back, multiplied, and transformed, of one multiply-add of q and of one step,
 in multiply-adds of a large fp32 matrix product on one core of a 2023 server CPU; three axes take so much longer.
 

@@ -21,6 +21,9 @@ STEP_BYTES = 2_400_000
 STEP_ROWS = 8
 """Rows at a time where a step cannot hold all: more rows share the slab, but read more of it in vain."""
 
+MIRROR_COLUMNS = 96
+"""Columns from which halving the transform back pays for adding its halves."""
+
 WIDTH = {True: 256, False: 64}
 """Columns of a product, as many images side by side as that takes: wide for small maps, whose steps are cheap."""
 
@@ -92,6 +95,17 @@ class Frame:
     def frequencies(self) -> int:
         """Column frequencies f: half the period and the constant."""
         return self.period // 2 + 1
+
+    @property
+    def column_order(self) -> list[int] | None:
+        """Columns as lambdas have them: from the middle to the right, then from the middle to the left; None: in order.
+
+        The transform back is the sum of a part even and a part odd about the middle: half of each is enough.
+        """
+        if self.columns < MIRROR_COLUMNS:
+            return None
+        middle = self.columns // 2
+        return [*range(middle, self.columns), *range(middle - 1, -1, -1)]
 
     @property
     def block_reach(self) -> int:

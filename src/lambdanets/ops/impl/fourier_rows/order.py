@@ -47,7 +47,7 @@ def forward(
                 for i, (q, y) in enumerate(zip(queries, outputs, strict=True)):
                     _put_product(y, rows, _take(q, rows), lambdas[:, :, i])
         for image, y in zip(out[images], outputs, strict=True):
-            slab.frame.unlines(y.flatten(2), image.flatten(0, 1))
+            _write(slab.frame, y, image)
     return out
 
 
@@ -78,7 +78,7 @@ def backward(
             slab.lines_back(lines, spectrum, step, d_spectrum, d_numbers)
         if d_query is not None:
             for image, part in zip(d_query[images], parts, strict=True):
-                slab.frame.unlines(part.d_query.flatten(2), image.flatten(0, 1))
+                _write(slab.frame, part.d_query, image)
         if d_value is not None and d_spectrum is not None:
             slab.spectra.values_gradient(d_spectrum, d_value[images])
     return d_query, d_value, None if d_numbers is None else slab.table_gradient(d_numbers, table)
@@ -126,8 +126,21 @@ def _image_groups(frame: Frame, b: int) -> Iterator[slice]:
 
 
 def _lines(frame: Frame, maps: Tensor) -> Tensor:
-    """Maps (c1, c2, *N) as (lines, columns, c1, c2)."""
-    return frame.lines(maps.flatten(0, 1)).unflatten(2, maps.shape[:2])
+    """Maps (c1, c2, *N) as (lines, columns, c1, c2), columns in the frame's order."""
+    lines = frame.lines(maps.flatten(0, 1))
+    if frame.column_order is not None:
+        lines = lines[:, frame.column_order]
+    return lines.unflatten(2, maps.shape[:2])
+
+
+def _write(frame: Frame, lines: Tensor, maps: Tensor) -> None:
+    """The inverse of `_lines`, into the maps."""
+    lines = lines.flatten(2)
+    if frame.column_order is not None:
+        ordered = torch.empty_like(lines)
+        ordered[:, frame.column_order] = lines
+        lines = ordered
+    frame.unlines(lines, maps.flatten(0, 1))
 
 
 def _take(lines: Tensor, rows: slice) -> Tensor:

@@ -32,6 +32,7 @@ class Slab:
         self._hats = query.new_empty(fr.group * fr.block_frequencies * 2 * fr.step * width)
         self._lines = query.new_empty(fr.frequencies * 2 * fr.blocks * width if fr.blocks > 1 else 0)
         self._lambdas = query.new_empty(fr.columns * max(fr.step, fr.span) * width)
+        self._spare = query.new_empty(0 if fr.column_order is None else self._lambdas.numel() // 2)
 
     def _lay_out(self, table: Tensor) -> Tensor:
         """R̂ (c, planes, f·g, k, window, u) as (planes, f·g, c, j, k, (window + step − 1)·c·u)."""
@@ -52,13 +53,15 @@ class Slab:
         """The gradient of the table from that of the slab's numbers: the adjoint of laying it out."""
         fr = self.frame
         d_slab = d_numbers.unflatten(5, (-1, 2, self.u))
-        total = d_slab[:, :, :, 0, :, : fr.window].clone()
+        total = d_slab[:, :, :, 0, :, : fr.window]
+        if fr.step > 1:
+            total = total.clone()
         for j in range(1, fr.step):
             total += d_slab[:, :, :, j, :, j : j + fr.window]
-        real = total[:, :, 0, ..., 0, :] + total[:, :, 1, ..., 1, :]
-        imaginary = total[:, :, 1, ..., 0, :] - total[:, :, 0, ..., 1, :]
-        d_cropped = self.spectra.table_gradient(torch.stack([real, imaginary]))
-        return uncrop_table(d_cropped, table.shape[2:]).contiguous()
+        d_table = total.new_empty(2, *total[:, :, 0, ..., 0, :].shape)
+        torch.add(total[:, :, 0, ..., 0, :], total[:, :, 1, ..., 1, :], out=d_table[0])
+        torch.sub(total[:, :, 1, ..., 0, :], total[:, :, 0, ..., 1, :], out=d_table[1])
+        return uncrop_table(self.spectra.table_gradient(d_table), table.shape[2:]).contiguous()
 
     def empty_lines(self, spectrum: Tensor, step: Step) -> Tensor:
         """Space for what `lines` returns."""
@@ -113,11 +116,19 @@ class Slab:
     def lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
         """The lambdas of the rows of a step in some blocks, (columns, blocks·j·k·width), from λ̂ over columns."""
         space = self.empty_lambdas(lines, blocks)
-        return torch.mm(self.spectra.column.synthesise, lines[:, blocks].flatten(1), out=space)
+        self.spectra.to_columns(lines[:, blocks].flatten(1), space, self._spare_like(space))
+        return space
 
     def lambdas_back(self, lambdas: Tensor, lines: Tensor, blocks: slice) -> None:
         """Overwrite λ̂ over columns with its gradient, given that of the lambdas."""
-        torch.mm(self.spectra.column.synthesise.T, lambdas, out=lines[:, blocks].flatten(1))
+        self.spectra.to_columns_back(lambdas, lines[:, blocks].flatten(1), self._spare_like(lambdas))
+
+    def _spare_like(self, lambdas: Tensor) -> Tensor:
+        """Space for half the columns."""
+        if self.frame.column_order is None:
+            return self._spare
+        half = self.frame.columns // 2
+        return self._spare[: half * lambdas.shape[1]].view(half, -1)
 
     def _groups(self) -> Iterator[tuple[slice, slice]]:
         """Column frequencies f computed at a time, and the pairs f·g they stand for."""

@@ -30,7 +30,8 @@ class Transforms(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def column_transforms(columns: int, side: int, period: int, dtype: torch.dtype, device: torch.device) -> Transforms:
     """Real to half-complex: (f·c, columns), (columns, f·c) and, for the table, (f·c, side)."""
-    cos, sin = _circle(range(period // 2 + 1), range(columns), period)
+    # Columns are counted from their middle, in halves
+    cos, sin = _circle(range(period // 2 + 1), range(1 - columns, columns, 2), 2 * period)
     analyse = torch.stack([cos, -sin], 1).flatten(0, 1)
     weights = torch.full((period // 2 + 1, 1, 1), 2 / period, dtype=torch.float64)
     weights[0] = 1 / period
@@ -76,6 +77,35 @@ class Spectra:
         sides, kind = frame.sides, (like.dtype, like.device)
         self.column = column_transforms(frame.columns, sides[2], frame.period, *kind)
         self.block = block_transforms(frame.blocks, frame.block_reach, *kind) if frame.blocks > 1 else None
+        back = self.column.synthesise.view(frame.columns, -1, 2)
+        self._even, self._odd = (
+            back[frame.columns // 2 :, :, 0].contiguous(),
+            back[-(frame.columns // 2) :, :, 1].contiguous(),
+        )
+
+    def to_columns(self, hat: Tensor, out: Tensor, spare: Tensor) -> None:
+        """Write the lambdas (columns, …), in the frame's order of columns, from λ̂ (f·c, …) over columns."""
+        if self.frame.column_order is None:
+            torch.mm(self.column.synthesise, hat, out=out)
+            return
+        left = self.frame.columns // 2
+        right, mirrored = out[:-left], out[-left:]
+        torch.mm(self._even, hat[::2], out=right)
+        torch.mm(self._odd, hat[1::2], out=spare)
+        torch.sub(right[-left:], spare, out=mirrored)
+        right[-left:] += spare
+
+    def to_columns_back(self, gradient: Tensor, hat: Tensor, spare: Tensor) -> None:
+        """Write the gradient of λ̂ from that of the lambdas, which is used up: the adjoint of `to_columns`."""
+        if self.frame.column_order is None:
+            torch.mm(self.column.synthesise.T, gradient, out=hat)
+            return
+        left = self.frame.columns // 2
+        right, mirrored = gradient[:-left], gradient[-left:]
+        torch.sub(right[-left:], mirrored, out=spare)
+        right[-left:] += mirrored
+        torch.mm(self._even.T, right, out=hat[::2])
+        torch.mm(self._odd.T, spare, out=hat[1::2])
 
     def of_values(self, value: Tensor) -> Tensor:
         """Values (images, v, u, *size) as V̂ of shape (f·g, planes, block·c·u, images·v)."""
