@@ -1,12 +1,14 @@
 # Two commands for everyone: `make demo` and `make test`. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
-RUN ?= runs/demo
+# `make demo SEED=1` trains with another seed, into its own folder; a folder that is there already is gone on with.
+SEED ?= 0
+RUN ?= runs/demo$(if $(filter-out 0,$(SEED)),-seed-$(SEED))
 export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: demo test test-slow check docs clean
 
 demo: .venv/.ready            ## train the demo network on real scanned digits; prints where the results are
-	$(BIN)/lambdanets train digits --out $(RUN)
+	$(BIN)/lambdanets train digits --out $(RUN) --set seed=$(SEED) --resume
 
 test: .venv/.ready            ## the whole suite, without what is marked slow; then the shapes in signatures, checked
 	$(BIN)/python -m pytest --jaxtyping-packages=lambdanets,beartype.beartype tests/ops/test_ops_agreement.py

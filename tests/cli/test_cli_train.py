@@ -2,10 +2,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,89 @@ def test_settings_of_a_begun_run_cannot_be_changed(tmp_path: Path, capsys: pytes
     with pytest.raises(SystemExit):
         main(["train", "--out", str(tmp_path), "--resume", "--set", "seed=1"])
     assert "--set cannot change a run" in capsys.readouterr().err
+
+
+def test_resuming_with_the_run_s_own_settings_is_no_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["train", "--out", str(tmp_path), *SHORT, "--set", "epochs=0.01", "--set", "seed=1", "--resume"]
+    assert main(call) == 0
+    assert main(call) == 0
+    assert "This run is finished." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [([], "--out runs/demo --set seed=0 --resume"), (["SEED=1"], "--out runs/demo-seed-1 --set seed=1 --resume")],
+    ids=["plain", "seed-1"],
+)
+def test_make_demo_can_be_given_again(seed: list[str], words: str) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(["make", "-n", "demo", *seed], cwd=root, capture_output=True, text=True, check=True)
+    assert f"lambdanets train digits {words}\n" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert main(["train", "--out", str(run), *SHORT, "--set", f"epochs={4 * 16 / 1287}"]) == 0
+    return run
+
+
+def change_config(run: Path, **changes: object) -> None:
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+def replace_by_folder(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def replace_by_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda run: change_config(run, model_options={"dim_key": 4}), "config.json describes: put config.json back"),
+        (lambda run: change_config(run, model="resnet"), "config.json: unknown model 'resnet'.* Put it back"),
+        (lambda run: change_config(run, sed=1), "config.json: unknown field 'sed': did you mean 'seed'. Put it back"),
+        (lambda run: change_config(run, epochs=0.01), "asks for 1 steps, but .*checkpoints holds 4: put config.json"),
+        (lambda run: replace_by_folder(run / "weights.safetensors"), "weights.safetensors is a folder, .*move it away"),
+        (lambda run: replace_by_file(run / "checkpoints"), "checkpoints is a file, wanted a folder: move it away"),
+        (lambda run: (run / "metrics.jsonl").write_text('{"step": 1}\nrubbish\n'), "metrics.jsonl, line 2 .*remove"),
+        (lambda run: (run / "metrics.jsonl").write_text("[]\n"), "metrics.jsonl, line 1 is not a record .*remove"),
+        (lambda run: (run / "metrics.jsonl").write_bytes(b"\xff\n"), "metrics.jsonl, line 1 .*remove"),
+        (lambda run: (run / "result.json").write_text('{"x":'), "result.json is damaged .*remove it and"),
+        (lambda run: (run / "result.json").write_text('{"x": 1}'), "result.json is damaged .*remove it and"),
+    ],
+    ids=lambda value: value.split(".json")[0].replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_a_damaged_folder_is_one_sentence_with_a_way_out_and_stays_as_it_was(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], harm: Callable[[Path], None], message: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "result.json").unlink()
+    harm(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--out", str(run), "--resume"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert re.search(message, said)
+    assert len(said.splitlines()) == 1
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("words", [[], ["--resume"]], ids=["anew", "resumed"])
+def test_a_folder_whose_run_never_began_can_be_used(tmp_path: Path, words: list[str]) -> None:
+    for name in ("environment.json", "config.json.tmp"):
+        (tmp_path / name).write_text('{"half')
+    assert main(["train", "--out", str(tmp_path), *SHORT, "--set", "epochs=0.01", *words]) == 0
+    assert (tmp_path / "result.json").exists()
+    assert not (tmp_path / "config.json.tmp").exists()
 
 
 def test_ctrl_c_saves_and_the_printed_command_goes_on_to_the_same_bits(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """Which run a command means: a new one, or the one that a folder holds."""
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.config import Config
 from lambdanets.training.folder import RunFolder, read_config
 from lambdanets.training.override import from_json, with_assignments
-from lambdanets.training.run import Run, begin_run, resume_run
+from lambdanets.training.run import Run, begin_run, prepare_run, resume_run
 
 
 def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) -> tuple[Config, RunFolder]:
@@ -20,12 +22,35 @@ def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) ->
                 f"recipe: got '{config.recipe}' by --set: name it instead, lambdanets train {config.recipe}."
             )
         return config, folder
-    if assignments:
-        raise ValueError("--set cannot change a run that is continued with --resume: start another run instead.")
     stored = read_config(folder)
     if stored.get("recipe") != recipe:
         raise ValueError(f"{path} holds a run of '{stored.get('recipe')}', not of '{recipe}': name that one to resume.")
-    return from_json(find_recipe(recipe), stored), folder
+    try:
+        config = from_json(find_recipe(recipe), stored)
+    except ValueError as error:
+        raise ValueError(
+            f"{folder.config}: {error} Put it back as it was, or start a run in another folder."
+        ) from error
+    if with_assignments(config, assignments) != config:
+        raise ValueError("--set cannot change a run that is continued with --resume: start another run instead.")
+    return config, folder
+
+
+def prepare_chosen(config: Config, folder: RunFolder, resume: bool) -> Run:
+    """The run of a config; where that is the folder's own, the folder's file is named in what is wrong with it."""
+    with blamed_on(folder) if resume and folder.config.exists() else nullcontext():
+        return prepare_run(config)
+
+
+@contextmanager
+def blamed_on(folder: RunFolder) -> Iterator[None]:
+    """Within this block a ValueError is about the folder's config.json, and says so."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"{folder.config}: {error} Put it back as it was, or start a run in another folder."
+        ) from error
 
 
 def record_command(folder: RunFolder, recipe: str, assignments: list[str], resume: bool) -> None:

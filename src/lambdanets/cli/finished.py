@@ -66,16 +66,11 @@ def _config_of(folder: RunFolder) -> Config:
 
 
 def _result_of(folder: RunFolder, config: Config) -> Record:
-    try:
-        result = read_result(folder)
-    except ValueError as error:
-        raise ValueError(f"{folder.result} is damaged ({error}): train the run again.") from error
+    result = read_result(folder)
     if result is None:
         raise ValueError(
             f"{folder.path} is not finished: go on with lambdanets train {config.recipe} --out {folder.path} --resume"
         )
-    if not isinstance(result, dict):
-        raise ValueError(f"{folder.result} is damaged (it holds no fields): train the run again.")
     return result
 
 

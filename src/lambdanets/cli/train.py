@@ -25,20 +25,20 @@ def train(
         set_: Change a field of the recipe's config, as field=value; any number of times.
         resume: Continue the run in the folder, exactly where it stopped.
     """
-    from lambdanets.cli.choice import choose_run, open_folder, record_command
+    from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
     from lambdanets.cli.progress import TrainingProgress
     from lambdanets.cli.summary import describe_interruption, describe_next, describe_result, fresh_folder
     from lambdanets.training.classification import ClassificationTask
     from lambdanets.training.interrupt import StopRequest
     from lambdanets.training.loop import DivergedError
-    from lambdanets.training.run import finish_run, prepare_run, read_result, train_run
+    from lambdanets.training.run import finish_run, read_result, train_run
 
     with mistakes_reported():
         config, folder = choose_run(recipe, out or fresh_folder(recipe), set_ or [], resume)
         if resume and (result := read_result(folder)):
             print(f"This run is finished.\n{describe_result(result, folder)}\n{describe_next(folder)}")
             return 0
-        run = prepare_run(config)
+        run = prepare_chosen(config, folder, resume)
         open_folder(run, folder, resume)
         record_command(folder, recipe, set_ or [], resume)
     try:

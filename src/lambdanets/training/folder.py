@@ -54,15 +54,19 @@ class RunFolder:
         return self.path / "result.json"
 
 
+UNFINISHED = {".writable", "environment.json", "environment.json.tmp", "config.json.tmp"}
+"""What is in a folder whose run was killed before it had begun; it may be written over."""
+
+
 def create_run_folder(path: Path) -> RunFolder:
-    """A new, empty folder that can be written to.
+    """A new folder that can be written to, empty but for what a begin that was cut short may have left.
 
     Raises:
         ValueError: it holds another run or other files, or cannot be made or written. Nothing is left behind.
     """
     if (path / "config.json").exists():
         raise ValueError(f"{path} holds another run: choose another folder, or continue that run with --resume.")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or {entry.name for entry in path.iterdir()} - UNFINISHED):
         raise ValueError(f"{path} is there already and is not an empty folder: choose another folder.")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -76,6 +80,15 @@ def create_run_folder(path: Path) -> RunFolder:
                 folder.rmdir()
         raise ValueError(f"{path} cannot be written ({error.strerror}): choose another folder.") from error
     return RunFolder(path)
+
+
+def check_places(folder: RunFolder) -> None:
+    """Raise ValueError if a folder stands where the run will write a file, or a file where it keeps its checkpoints."""
+    for file in (folder.environment, folder.command, folder.metrics, folder.weights, folder.curves, folder.result):
+        if file.is_dir():
+            raise ValueError(f"{file} is a folder, wanted a file: move it away and resume again.")
+    if folder.checkpoints.exists() and not folder.checkpoints.is_dir():
+        raise ValueError(f"{folder.checkpoints} is a file, wanted a folder: move it away and resume again.")
 
 
 def read_config(folder: RunFolder) -> dict[str, Any]:

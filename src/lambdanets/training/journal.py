@@ -33,12 +33,26 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Record]:
-    """Every whole record of the file, in order; none where there is no file. A torn last line is left out."""
+    """Every whole record of the file, in order; none where there is no file. A torn last line is left out.
+
+    Raises:
+        ValueError: a line is no record.
+    """
     if not path.exists():
         return []
-    *whole, torn = path.read_text().split("\n")
+    *whole, torn = path.read_bytes().split(b"\n")
     del torn  # what follows the last newline: empty, or a line that a crash cut
-    return [json.loads(line) for line in whole]
+    return [_record(line, f"{path}, line {number}") for number, line in enumerate(whole, start=1)]
+
+
+def _record(line: bytes, place: str) -> Record:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{place} is not JSON ({error}): remove that line.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+        raise ValueError(f"{place} is not a record with a step: remove that line.")
+    return record
 
 
 def _unknown_to_json(value: object) -> bool:

@@ -20,7 +20,7 @@ from lambdanets.training.checkpoint import load_newest, remove_drafts, save_chec
 from lambdanets.training.config import Config
 from lambdanets.training.curves import draw_curves
 from lambdanets.training.environment import describe_environment
-from lambdanets.training.folder import RunFolder, create_run_folder, write_json
+from lambdanets.training.folder import RunFolder, check_places, create_run_folder, write_json
 from lambdanets.training.journal import Journal, Record, read_journal
 from lambdanets.training.loop import fit
 from lambdanets.training.optimizer import build_optimizer
@@ -80,19 +80,26 @@ def begin_run(run: Run, path: Path) -> RunFolder:
         ValueError: the folder holds something already, or cannot be written.
     """
     folder = create_run_folder(path)
-    write_json(folder.environment, describe_environment())
+    write_json(folder.environment, describe_environment())  # before the config, which makes the folder a run
     write_json(folder.config, to_json(run.config))
     return folder
 
 
 def resume_run(run: Run, folder: RunFolder) -> list[str]:
-    """Bring the run to the newest checkpoint that can be trusted; what there is to say about that, in sentences."""
+    """Bring the run to the newest checkpoint that can be trusted; what there is to say about that, in sentences.
+
+    Raises:
+        ValueError: a checkpoint that is not of this config's network or lies past its end; a file of the run is
+            damaged, or something else stands in its place. Nothing is changed then.
+    """
+    check_places(folder)
+    read_journal(folder.metrics)
     remove_drafts(folder.checkpoints)
     captured, notes = load_newest(folder.checkpoints)
     if captured is None:
         notes.append(f"{folder.path} has no checkpoint: starting from the beginning.")
     else:
-        run.state.restore(captured)
+        _restore(run, captured, folder)
         notes.append(f"Resumed at step {run.state.step} of {run.num_steps}.")
     Journal(folder.metrics).rewind(run.state.step)
     return notes
@@ -126,7 +133,7 @@ def finish_run(run: Run, folder: RunFolder) -> Record:
     split = run.task.split
     scores = run.task.evaluate(model)
     records = read_journal(folder.metrics)
-    seconds = sum(float(record["seconds"] or 0) for record in records if record["event"] == "step")
+    seconds = sum(float(record.get("seconds") or 0) for record in records if record.get("event") == "step")
     result: Record = {f"{split}_{name}": value for name, value in scores.items()}
     result |= {"recipe": run.config.recipe, "model": run.config.model, "parameters": count_parameters(run.state.model)}
     result |= {"seed": run.config.seed, "steps": run.state.step, "train_seconds": round(seconds, 1)}
@@ -141,8 +148,37 @@ def finish_run(run: Run, folder: RunFolder) -> Record:
 
 
 def read_result(folder: RunFolder) -> Record | None:
-    """The result of a finished run; None while there is none."""
-    return json.loads(folder.result.read_text()) if folder.result.exists() else None
+    """The result of a finished run; None while there is none.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    if not folder.result.exists():
+        return None
+    try:
+        result = json.loads(folder.result.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder.result} is damaged ({error}): {_AGAIN}") from error
+    if not isinstance(result, dict) or not {"recipe", "parameters", "train_seconds"} <= result.keys():
+        raise ValueError(f"{folder.result} is damaged (it lacks the fields of a result): {_AGAIN}")
+    return result
+
+
+_AGAIN = "remove it and give lambdanets train --resume, which judges the run again from its last checkpoint."
+
+
+def _restore(run: Run, captured: dict[str, Any], folder: RunFolder) -> None:
+    """Take the captured state over; ValueError if the config is not the one it was captured under."""
+    way_out = f"put {folder.config.name} back as it was, or start a run in another folder."
+    try:
+        run.state.restore(captured)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder.checkpoints} holds another network or optimizer than {folder.config} describes: {way_out}"
+        ) from error
+    taken, wanted = run.state.step, run.num_steps
+    if taken > wanted:
+        raise ValueError(f"{folder.config} asks for {wanted} steps, but {folder.checkpoints} holds {taken}: {way_out}")
 
 
 def _first_line(error: BaseException) -> str:
