@@ -60,8 +60,8 @@ def draw(measured: dict[str, dict[int, dict[str, float]]], path: str) -> None:
     for axes, (title, rows) in zip(panels, measured.items(), strict=True):
         for name, colour, marker in zip(names, colours, "osD^vX", strict=False):
             points = [(side, row[name] / 1e3) for side, row in rows.items() if name in row]
-            if points:
-                axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=name, markersize=4)
+            xs, ys = zip(*points, strict=True) if points else ((), ())  # an empty line still names its order
+            axes.plot(xs, ys, marker=marker, color=colour, label=name, markersize=4)
         axes.set(title=title, xscale="log", yscale="log", xlabel="side of the map")
         axes.set_xticks(SIDES, [str(side) for side in SIDES])
         axes.minorticks_off()
