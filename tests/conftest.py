@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads
 
+import shutil
+
 import pytest
 import torch
 
@@ -24,3 +26,19 @@ def nan_filled_memory():
     torch.utils.deterministic.fill_uninitialized_memory = True
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """A finished run of one epoch, with its report. To be looked at, not changed: `run` is a copy."""
+    from lambdanets.cli import main
+
+    folder = tmp_path_factory.mktemp("runs") / "short"
+    assert main(["train", "digits", "--out", str(folder), "--set", "epochs=1"]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained_run, tmp_path):
+    """A finished run that a test may spoil."""
+    return shutil.copytree(trained_run, tmp_path / "run")

@@ -111,14 +111,6 @@ def test_examples_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < MAX_LINES
 
 
-@pytest.fixture(scope="module")
-def short_run(tmp_path_factory):
-    """The folder of a training run of one epoch."""
-    folder = tmp_path_factory.mktemp("runs") / "short"
-    assert main(["train", "digits", "--out", str(folder), "--set", "epochs=1"]) == 0
-    return folder
-
-
 def run_example(name, monkeypatch, *arguments):
     path = ROOT / "examples" / name
     monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
@@ -131,8 +123,8 @@ def test_example_replaces_convolutions(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("trained", [False, True], ids=["untrained", "trained"])
-def test_example_looks_inside(trained, short_run, monkeypatch, capsys):
-    run_example("look_inside.py", monkeypatch, *[short_run] * trained)
+def test_example_looks_inside(trained, trained_run, monkeypatch, capsys):
+    run_example("look_inside.py", monkeypatch, *[trained_run] * trained)
     out = capsys.readouterr().out
     assert "content" in out
     assert out.count("O") == 8  # four heads, twice
@@ -145,19 +137,19 @@ def test_example_writes_an_exact_order(monkeypatch, capsys):
     assert max(map(float, errors)) < 1e-12  # float64, sums of at most some thousand terms
 
 
-def test_example_fine_tunes(short_run, monkeypatch, capsys):
-    run_example("fine_tune.py", monkeypatch, short_run)
+def test_example_fine_tunes(trained_run, monkeypatch, capsys):
+    run_example("fine_tune.py", monkeypatch, trained_run)
     share = re.search(r"([\d.]+)% right", capsys.readouterr().out)
     assert float(share[1]) > 50
 
 
-def test_example_classifies(short_run, tmp_path, monkeypatch, capsys):
+def test_example_classifies(trained_run, tmp_path, monkeypatch, capsys):
     from PIL import Image
     from sklearn.datasets import load_digits
 
     picture = tmp_path / "digit.png"
     Image.fromarray((load_digits().images[0] * 15).astype("uint8")).save(picture)
-    run_example("classify.py", monkeypatch, short_run, picture)
+    run_example("classify.py", monkeypatch, trained_run, picture)
     assert len(re.findall(r"\d: \d+\.\d%", capsys.readouterr().out)) == 3
 
 

@@ -12,7 +12,7 @@ from lambdanets.cli.evaluate import evaluate
 from lambdanets.cli.explain import explain
 from lambdanets.cli.models import models
 from lambdanets.cli.predict import predict
-from lambdanets.cli.report import EXIT_FAILED, EXIT_MISTAKE, report_mistake
+from lambdanets.cli.report import EXIT_FAILED, EXIT_MISTAKE, fall_silent, report_mistake
 from lambdanets.cli.train import train
 from lambdanets.cli.tune import tune
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        fall_silent()
         return EXIT_PIPE
     except OSError as error:
         report_mistake(error)

@@ -4,6 +4,7 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lambdanets.cli.report import fall_silent
 from lambdanets.training.journal import Record
 from lambdanets.training.run import Run
 
@@ -48,7 +49,13 @@ class TrainingProgress:
         if self._bar.console.is_terminal:
             self._bar.update(self._task, completed=step, numbers=self._numbers())
         elif step % max(1, self._num_steps // PLAIN_LINES) == 0 or step == self._num_steps:
-            print(f"step {step}/{self._num_steps}  {self._numbers()}", flush=True)
+            self._print(f"step {step}/{self._num_steps}  {self._numbers()}")
+
+    def _print(self, line: str) -> None:
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            fall_silent()  # the run goes on: what counts is in its folder
 
     def _numbers(self) -> str:
         speed = self._batch_size / max(self._smooth["seconds"], 1e-9)

@@ -6,8 +6,8 @@ Units: the drawing is WIDTH × HEIGHT units; the page scales it.
 from collections.abc import Mapping, Sequence
 from math import floor, isfinite, log10
 
-WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 34
+WIDTH, HEIGHT = 270, 190
+LEFT, RIGHT, TOP, BOTTOM = 50, 8, 8, 36
 NUM_TICKS = 4
 """About how many marks an axis has."""
 

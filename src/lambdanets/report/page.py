@@ -16,12 +16,12 @@ def render(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(version=__version__, percent=percent, points=points, **content)
+    return environment.get_template(template).render(version=__version__, percent=percent, **content)
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share of 1 for readers: 0.9176 is 91.8 %."""
-    return f"{share * 100:.{digits}f} %"
+    """A share of 1 for readers: 0.9176 is 91.8 %, never broken between lines."""
+    return f"{share * 100:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def points(share: float) -> str:
