@@ -30,11 +30,12 @@ def evaluate(
     from lambdanets.cli.finished import open_finished
     from lambdanets.cli.scores import describe_scores, scores_of
     from lambdanets.report.judgement import judge
-    from lambdanets.report.write import write_report
 
     with mistakes_reported():
         finished = open_finished(run, device)
         if report:
+            from lambdanets.report.write import write_report  # loads what draws, which takes a second
+
             judgement = write_report(finished.task, finished.model, finished.folder).judgement
         else:
             judgement = judge(finished.task, finished.model)

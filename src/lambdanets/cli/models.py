@@ -1,9 +1,10 @@
 """`lambdanets models`: every network, in numbers."""
 
+from lambdanets.cli.question import WholeNumber
 from lambdanets.cli.report import mistakes_reported
 
 
-def models(*names: str, image_size: int | None = None) -> None:
+def models(*names: str, image_size: WholeNumber | None = None) -> None:
     """List the networks: parameters, multiply-adds for one image, lambda blocks.
 
     Example: lambdanets models resnet50_cccc resnet50_llll --image-size 224

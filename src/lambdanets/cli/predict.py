@@ -33,8 +33,8 @@ def predict(
     from lambdanets.cli.answers import answer_table, check_page, predict_images
     from lambdanets.cli.finished import open_finished
     from lambdanets.data.images import find_images
+    from lambdanets.report.page import write_page
     from lambdanets.report.predictions_page import predictions_page
-    from lambdanets.report.write import write_page
 
     with mistakes_reported():
         if not images:

@@ -1,12 +1,21 @@
 """The sizes of a lambda layer as the command line takes them, and the problem they make."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 if TYPE_CHECKING:
     from lambdanets.ops import Problem
+
+
+def whole_number(_: type, tokens: Sequence[Token]) -> int:
+    """The number that was typed; ValueError for 1.5, which the command line's own reading would round."""
+    return int(tokens[0].value)
+
+
+WholeNumber = Annotated[int, Parameter(converter=whole_number)]
 
 
 @Parameter(name="*")
@@ -18,15 +27,15 @@ class Question:
     """Sides of the map, one to three of them: 64x64, 1024, 8x32x32."""
     scope: str = "23"
     """Odd sides of the position table: 23, 7x7, or none (content only)."""
-    batch: int = 1
+    batch: WholeNumber = 1
     """Images."""
-    dim: int = 256
+    dim: WholeNumber = 256
     """Output channels; the value depth v is dim / heads."""
-    dim_key: int = 16
+    dim_key: WholeNumber = 16
     """Query and key depth k."""
-    heads: int = 4
+    heads: WholeNumber = 4
     """Query heads h."""
-    dim_intra: int = 1
+    dim_intra: WholeNumber = 1
     """Intra-depth u."""
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
     """Number format of the tensors."""

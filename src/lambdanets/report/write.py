@@ -1,14 +1,13 @@
 """The files that a finished run gains: pictures and the page."""
 
 import json
-import os
-from pathlib import Path
 
 from torch import nn
 
 from lambdanets.report.figures import draw_confusion, draw_mistakes, draw_predictions
 from lambdanets.report.files import ReportFiles
 from lambdanets.report.findings import Findings, find_out
+from lambdanets.report.page import write_page
 from lambdanets.report.report_page import report_page
 from lambdanets.training.classification import ClassificationTask
 from lambdanets.training.folder import RunFolder
@@ -42,13 +41,3 @@ def write_report(task: ClassificationTask, model: nn.Module, folder: RunFolder) 
     )
     write_page(files.page, page)
     return findings
-
-
-def write_page(path: Path, page: str) -> None:
-    """Put a page in a file so that a reader finds the old one or the whole new one."""
-    draft = path.with_name(path.name + ".tmp")
-    try:
-        draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
