@@ -82,7 +82,7 @@ def test_order_is_as_exact_as_reference_in_low_precision(impl, size, dtype):
     p = problem(size, (7,) * len(size), k=16, v=8, h=4, u=2)
     inputs = make_inputs(p, context_mask=True, dtype=dtype)
     # The library's convolution sums its weight gradient in an order of its own.
-    assert_as_exact_as_reference(inputs, impl, factor=6 if impl == "convolution" else 2)
+    assert_as_exact_as_reference(inputs, impl, factor=6.0 if impl == "convolution" else 2.0)
 
 
 @pytest.mark.parametrize("impl", ["auto", "reference"])
