@@ -1,5 +1,6 @@
 """How the command line speaks of a mistake: one line on standard error, exit code 2, no traceback."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -25,11 +26,15 @@ def fall_silent() -> None:
 
 @contextmanager
 def mistakes_reported() -> Iterator[None]:
-    """Within this block a ValueError or OSError is the user's to mend: reported, and the process ends with code 2."""
+    """Within this block a ValueError or OSError is the user's to mend: reported, and the process ends with code 2.
+
+    A disk that is full or broken is not: then the code is 1.
+    """
     try:
         yield
     except BrokenPipeError:
         raise  # nobody reads on: no mistake
     except (ValueError, OSError) as error:
         report_mistake(error)
-        raise SystemExit(EXIT_MISTAKE) from None
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+        raise SystemExit(EXIT_FAILED if full else EXIT_MISTAKE) from None
