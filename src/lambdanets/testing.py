@@ -54,6 +54,7 @@ def make_inputs(
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
+        """Normal random numbers."""
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
 
     p = problem

@@ -42,7 +42,10 @@ def entry_point(name: str) -> Callable[..., nn.Module]:
         dtype: torch.dtype | None = None,
         **options: Any,
     ) -> nn.Module:
+        """The network, as timm asks for it."""
+
         def build(**network_options: Any) -> nn.Module:
+            """The network on its device and in its dtype."""
             with nullcontext() if device is None else torch.device(device):
                 return create_model(name, **network_options).to(dtype=dtype)
 

@@ -17,6 +17,7 @@ def recomputed(block: nn.Module, x: Tensor) -> Tensor:
     """`block(x)`, keeping only `x` for the backward pass."""
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """The contexts of the computation and of its repetition."""
         return nullcontext(), running_statistics_kept(block)
 
     return checkpoint(block, x, use_reentrant=False, context_fn=contexts)

@@ -112,6 +112,7 @@ def _double_backward(ctx: Any, to_query: Tensor, to_value: Tensor, to_table: Ten
     totals: list[Tensor | None] = [None, None, None, None]
 
     def add(slot: int, term: Tensor) -> None:
+        """One more term of the derivative by input `slot`."""
         known = totals[slot]
         totals[slot] = term if known is None else known + term
 

@@ -22,9 +22,11 @@ def line_chart(x: Sequence[float], lines: Mapping[str, Sequence[float]], *, x_la
     low, high = min([*y_ticks, *values]), max([*y_ticks, *values])
 
     def across(value: float) -> float:
+        """Where a value lies from left to right."""
         return LEFT + (value - x[0]) / max(x[-1] - x[0], 1e-12) * (WIDTH - LEFT - RIGHT)
 
     def up(value: float) -> float:
+        """Where a value lies from top to bottom."""
         return HEIGHT - BOTTOM - (value - low) / max(high - low, 1e-12) * (HEIGHT - TOP - BOTTOM)
 
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']

@@ -108,6 +108,7 @@ def _scale(lowest: float) -> dict[str, Any]:
     start = min(marks)
 
     def along(share: float) -> float:
+        """Where a share lies on the scale, in percent of its width."""
         return round((share - start) / max(1 - start, 1e-9) * 100, 2)
 
     return {"marks": marks[::-1], "along": along}
