@@ -1,3 +1,3 @@
 """The command line: `lambdanets VERB`. One file a verb; torch loads only when a verb has work for it."""
 
-from lambdanets.cli.app import main as main
+from lambdanets.cli.entry import main as main

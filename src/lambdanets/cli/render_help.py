@@ -1,0 +1,35 @@
+"""Renders the help of every verb into the files that `stored_help` reads.
+
+    python -m lambdanets.cli.render_help
+
+A test fails where that was forgotten.
+"""
+
+from io import StringIO
+
+from rich.console import Console
+
+from lambdanets.cli.app import app
+from lambdanets.cli.stored_help import ALL_VERBS, FOLDER
+
+WIDTH = 80
+"""Columns that any terminal has."""
+
+
+def render_help() -> dict[str, str]:
+    """File name without suffix → the help, as the command line itself would render it."""
+    texts = {ALL_VERBS: _render([])}
+    return texts | {verb: _render([verb]) for verb in app if not verb.startswith("-")}
+
+
+def _render(words: list[str]) -> str:
+    page = StringIO()
+    console = Console(file=page, width=WIDTH, color_system=None, force_terminal=False, legacy_windows=False)
+    app.help_print(words, console=console)
+    return "".join(line.rstrip() + "\n" for line in page.getvalue().splitlines())
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in render_help().items():
+        (FOLDER / f"{name}.txt").write_text(text, encoding="utf-8")
