@@ -43,7 +43,7 @@ def _packages() -> Iterator[Finding]:
         if ";" in requirement:  # of an extra
             continue
         name = requirement.partition(">")[0].strip()
-        module = {"scikit-learn": "sklearn"}.get(name, name)
+        module = {"scikit-learn": "sklearn", "pillow": "PIL"}.get(name, name)
         remedy = f'{sys.executable} -m pip install "{requirement}"'
         try:
             import_module(module)
