@@ -3,7 +3,7 @@
     python examples/look_inside.py [RUN]
 
 RUN is a folder of `lambdanets train digits`; without it the weights are untrained. A lambda layer keeps no attention
-map, but its output is linear in the values, so the weights can be had: y_n = Σ_m (q_n·K̄_m + q_n·R[m − n]) V_m.
+map, but its output is linear in the values, so the weights can be had: y_n = Σ_m q_n·(K̄_m + R[m − n]) V_m.
 """
 
 import sys
@@ -11,19 +11,10 @@ from pathlib import Path
 
 import torch
 
-from lambdanets import LambdaLayer, apply_lambdas, create_model
+from lambdanets import create_model
 from lambdanets.data.digits import DigitsConfig
+from lambdanets.layers import interactions
 from lambdanets.models import load_weights
-
-
-def lambda_weights(layer: LambdaLayer, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Content and position weights, each (h, n, m): the output for values that are 1 at position m in channel m."""
-    query = layer.norm_query(layer.to_query(x)).unflatten(1, (layer.num_heads, layer.dim_key))
-    key = layer.to_key(x).unflatten(1, (layer.dim_key, 1))
-    size = x.shape[2:]
-    one_each = torch.eye(size.numel()).reshape(1, size.numel(), 1, *size)  # v = m
-    parts = apply_lambdas(query, key, one_each, None), apply_lambdas(query, None, one_each, layer.positions())
-    return tuple(part[0].flatten(2).mT for part in parts)
 
 
 def draw(weights: torch.Tensor, queried: tuple[int, int]) -> list[str]:
@@ -47,8 +38,9 @@ def main() -> None:
     height, width = seen["x"].shape[2:]
     row, column = height // 2, width // 2
     print(f"a {labels.item()}, seen from row {row}, column {column} of a map of {height} × {width}; by head:")
-    for name, part in zip(("content", "position"), lambda_weights(layer, seen["x"]), strict=True):
-        heads = [draw(map.reshape(height, width), (row, column)) for map in part[:, row * width + column]]
+    inside = interactions(layer, seen["x"], queries=[row * width + column])
+    for name, part in (("content", inside.content), ("position", inside.position)):
+        heads = [draw(map.reshape(height, width), (row, column)) for map in part[0, :, 0, :, 0]]
         print(name, *("   ".join(line) for line in zip(*heads, strict=True)), sep="\n")
 
 
