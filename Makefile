@@ -5,7 +5,7 @@ BIN := .venv/bin
 SEED ?= 0
 RUN ?= runs/demo$(if $(filter-out 0,$(SEED)),-seed-$(SEED))
 export OMP_WAIT_POLICY ?= PASSIVE
-.PHONY: demo test test-slow check docs clean
+.PHONY: demo test test-slow bench check docs clean
 
 demo: .venv/.ready            ## train the demo network on real scanned digits; prints where the results are
 	$(BIN)/lambdanets train digits --out $(RUN) --set seed=$(SEED) --resume
@@ -22,6 +22,10 @@ check: .venv/.ready .venv/.docs-ready   ## lint, types, arrows, docs
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/zensical build --clean --strict
+
+bench: .venv/.ready           ## ours against the public layers, one thread; a dated report in benchmarks/reports
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.layers
 
 clean:
 	rm -rf .venv build dist site runs .pytest_cache .ruff_cache src/*.egg-info

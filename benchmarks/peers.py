@@ -1,6 +1,7 @@
 """What we measure ourselves against, each as a module for a case, or the reason why it cannot run.
 
-Peers are public lambda layers of the same function (`make bench` installs them); rivals are other layers for the
+Peers are public lambda layers of the same function (`make bench` installs lambda-networks; timm is here anyway;
+Holocron joins where pylocron can be imported); rivals are other layers for the
 same place in a network. Nothing here is used by the package.
 """
 
