@@ -107,7 +107,7 @@ def _too_large(path: Path, max_pixels: int) -> str:
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
     """Any mode as L or RGB."""
     if picture.mode in ("L", "RGB"):
-        return picture.copy()
+        return picture
     if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
         return _scaled(picture)
     if picture.has_transparency_data:
@@ -117,19 +117,21 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
 
 def _scaled(picture: Image.Image) -> Image.Image:
     """Whole numbers count as 16 bits; real ones as 0…1 where they fit, else from the least to the greatest."""
-    values = np.nan_to_num(np.array(picture, dtype=np.float64), posinf=0, neginf=0)
+    values = np.nan_to_num(np.array(picture, dtype=np.float32), posinf=0, neginf=0)
     low, high = 0.0, 65535.0
     if picture.mode == "F":
         inside = values.min() >= 0 and values.max() <= 1
         low, high = (0.0, 1.0) if inside else (float(values.min()), float(values.max()))
-    shares = (values - low) / max(high - low, 1e-12)
-    return Image.fromarray((shares.clip(0, 1) * 255).round().astype(np.uint8))
+    values -= low
+    values *= 255 / max(high - low, 1e-12)
+    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
 
 
 def _filled(picture: Image.Image) -> Image.Image:
     """Laid on white, or on black where what can be seen is bright."""
     seen = picture.convert("RGBA")
-    grey, alpha = (np.array(seen.convert("RGB").convert("L"), dtype=np.float64), np.array(seen.getchannel("A")))
+    sample = seen.resize((min(seen.width, 256), min(seen.height, 256)), Image.Resampling.NEAREST)
+    grey, alpha = np.array(sample.convert("RGB").convert("L"), dtype=np.float64), np.array(sample.getchannel("A"))
     bright = (grey * alpha).sum() > 127.5 * alpha.sum()
     below = Image.new("RGBA", seen.size, "black" if bright else "white")
     return Image.alpha_composite(below, seen).convert("RGB")

@@ -51,11 +51,11 @@ def digit_inputs(pictures: Sequence[Image.Image], config: DigitsConfig) -> Float
 
 def scan_digit(picture: Image.Image) -> Float[Tensor, "1 8 8"]:
     """The picture as a scan: ink 1, paper 0. A picture without contrast gives an empty scan."""
-    grey = np.asarray(picture.convert("L"), dtype=np.float64) / 255
+    grey = np.asarray(_shrunk(picture).convert("L"), dtype=np.float64) / 255
     if np.median(_border(grey)) > 0.5:  # on paper: a digit hardly ever covers half of the border
         grey = 1 - grey
     if grey.shape != (SIDE, SIDE):
-        form = _form(_cut_out(_in_even_light(_shrunk(grey))))
+        form = _form(_cut_out(_in_even_light(grey)))
         grey = form.reshape(SIDE, FORM_SIDE // SIDE, SIDE, FORM_SIDE // SIDE).mean((1, 3))
     return torch.from_numpy(grey.astype(np.float32))[None]
 
@@ -132,12 +132,13 @@ def _otsu(grey: Grey) -> float:
     return float(edges[1:][(below * above * difference**2).argmax()])
 
 
-def _shrunk(grey: Grey) -> Grey:
-    longest = max(grey.shape)
+def _shrunk(picture: Image.Image) -> Image.Image:
+    """The picture with no side longer than the working side; done before its pixels become real numbers."""
+    longest = max(picture.size)
     if longest <= _WORKING_SIDE:
-        return grey
-    rows, columns = (max(1, round(side * _WORKING_SIDE / longest)) for side in grey.shape)
-    return _resized(grey, rows, columns)
+        return picture
+    size = [max(1, round(side * _WORKING_SIDE / longest)) for side in picture.size]
+    return picture.resize((size[0], size[1]), Image.Resampling.BOX)
 
 
 def _resized(grey: Grey, rows: int, columns: int) -> Grey:
