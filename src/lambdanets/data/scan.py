@@ -9,12 +9,13 @@ Letters: b batch, y rows and x columns of pixels.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from lambdanets.data.digits import DigitsConfig, DigitsSplit
@@ -25,12 +26,14 @@ FORM_SIDE = 32
 """Pixels on each side of the form it was counted from."""
 _WORKING_SIDE = 512
 """Larger pictures are made smaller first; no stroke of a digit that fills its picture is lost."""
+_GRAINY_SIDE = 64
+"""Pictures at least so large are blurred by a pixel: their grain would pass for ink, and no stroke is lost."""
 _FAINT = 0.1
 """A picture whose brightest and darkest pixels differ by less, on a scale of 1, is taken to be empty."""
 _CUT = 0.25
 """Ink fainter than this share of a full stroke is taken for noise of the paper."""
-_MARGIN = 0.04
-"""Lines with less ink than this share of a side are specks, and do not widen the cut."""
+_SPECK = 0.02
+"""Pieces with less ink than this share of the largest piece are dirt."""
 _INK = 0.26
 """Share of ink that a scan should have: 95 % of the training forms, and of each digit in them, have about as much."""
 _MAX_GROWTH = 4
@@ -51,7 +54,10 @@ def digit_inputs(pictures: Sequence[Image.Image], config: DigitsConfig) -> Float
 
 def scan_digit(picture: Image.Image) -> Float[Tensor, "1 8 8"]:
     """The picture as a scan: ink 1, paper 0. A picture without contrast gives an empty scan."""
-    grey = np.asarray(_shrunk(picture).convert("L"), dtype=np.float64) / 255
+    picture = _shrunk(picture).convert("L")
+    if min(picture.size) >= _GRAINY_SIDE:
+        picture = picture.filter(ImageFilter.GaussianBlur(1))
+    grey = np.asarray(picture, dtype=np.float64) / 255
     if np.median(_border(grey)) > 0.5:  # on paper: a digit hardly ever covers half of the border
         grey = 1 - grey
     if grey.shape != (SIDE, SIDE):
@@ -82,8 +88,8 @@ def _cut_out(grey: Grey) -> Grey:
     paper, full = np.median(grey[grey < threshold]), np.percentile(grey[grey >= threshold], 90)
     ink = ((grey - paper) / (full - paper)).clip(0, 1)
     ink[ink < _CUT] = 0
-    marked = ink > 0
-    ink = ink[_extent(marked.sum(1), ink.shape[1]), _extent(marked.sum(0), ink.shape[0])]
+    ink = _without_specks(ink)
+    ink = ink[_extent((ink > 0).sum(1)), _extent((ink > 0).sum(0))]
     margins = [max(ink.shape) - side for side in ink.shape]
     return np.pad(ink, [(margin // 2, margin - margin // 2) for margin in margins])
 
@@ -113,11 +119,19 @@ def _grown(form: Grey, side: int) -> Grey:
     return form
 
 
-def _extent(counts: NDArray[np.int64], length: int) -> slice:
-    """From the first to the last line with more than a speck of ink; all lines if there is none."""
-    marked = np.flatnonzero(counts > _MARGIN * length)
-    if len(marked) == 0:
-        marked = np.flatnonzero(counts)
+def _without_specks(ink: Grey) -> Grey:
+    """The ink without pieces that are small beside the largest."""
+    from scipy.ndimage import label  # slow to import, and only pictures need it
+
+    labelled: Any = label(ink > 0, structure=np.ones((3, 3)))
+    pieces, count = labelled
+    amounts = np.bincount(pieces.ravel(), weights=ink.ravel(), minlength=count + 1)
+    return np.where((amounts < _SPECK * amounts.max())[pieces], 0, ink)
+
+
+def _extent(counts: NDArray[np.int64]) -> slice:
+    """From the first to the last line that holds ink; all lines if there is none."""
+    marked = np.flatnonzero(counts)
     return slice(int(marked[0]), int(marked[-1]) + 1) if len(marked) else slice(None)
 
 

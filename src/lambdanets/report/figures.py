@@ -28,8 +28,9 @@ def draw_confusion(findings: Findings, path: Path) -> None:
     axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            colour = "white" if shares[row, column] > 0.5 else INK
-            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+            colour = WRONG if row != column else "white" if shares[row, column] > 0.5 else INK
+            weight = "bold" if row != column else "normal"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, weight=weight)
     places = range(len(counts))
     axes.set_xticks(places, findings.class_names)
     axes.set_yticks(places, findings.class_names)
