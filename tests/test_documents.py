@@ -68,6 +68,13 @@ def test_commands_exist(path):
             assert (ROOT / module).is_file()
 
 
+def test_pictures_that_commands_name_are_there():
+    shown = [words for path in DOCUMENTS for words in commands(path) if words[:2] == ["lambdanets", "predict"]]
+    named = {word for words in shown for word in words[3:] if word.startswith("examples/")}
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_readme_shows_every_verb():
     verbs = {name for name in app if not name.startswith("-")}
     shown = {arguments[0] for program, *arguments in commands(ROOT / "README.md") if program == "lambdanets"}

@@ -176,6 +176,13 @@ def test_a_folder_of_good_and_bad_images(
     assert ["error" in line for line in lines] == [False, True, False, False]
 
 
+def test_the_example_pictures_are_read(trained_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = Path(__file__).parents[2] / "examples" / "pictures"
+    code, out, _ = told(["predict", str(trained_run), str(pictures), "--json"], capsys)
+    assert code == 0
+    assert len(out.splitlines()) == len(list(pictures.iterdir()))
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
