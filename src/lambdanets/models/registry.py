@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any
 
 from lambdanets.models import lambda_resnet, resnet, tiny
@@ -10,6 +9,7 @@ from lambdanets.models.build import build_network
 from lambdanets.models.lambda_resnet import FamilyOptions, build_lambda_resnet
 from lambdanets.models.network import ResNet
 from lambdanets.models.spec import NetworkOptions, NetworkSpec, check_number
+from lambdanets.nearest import nearest_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,9 @@ def create_model(name: str, *, num_classes: int = 1000, in_chans: int = 3, **opt
     known = [field.name for field in fields(family.options)]
     for option in options:
         if option not in known:
-            raise ValueError(f"{name} has no option {option!r}{nearest(option, known)}; it takes {', '.join(known)}.")
+            raise ValueError(
+                f"{name} has no option {option!r}{did_you_mean(option, known)}; it takes {', '.join(known)}."
+            )
     check_number("num_classes", num_classes, 0)
     check_number("in_chans", in_chans, 1)
     return family.build(family.specs[name], family.options(**options), num_classes=num_classes, in_chans=in_chans)
@@ -64,10 +66,10 @@ def model_family(name: str) -> Family:
         if name in family.specs:
             return family
     names = list_models()
-    raise ValueError(f"unknown model {name!r}{nearest(name, names)}; the models are {', '.join(names)}.")
+    raise ValueError(f"unknown model {name!r}{did_you_mean(name, names)}; the models are {', '.join(names)}.")
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """', did you mean …?' for the known word closest to `word`, or nothing where none is close."""
-    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f", did you mean {close[0]!r}?" if close else ""
+    nearest = nearest_name(word, known)
+    return f", did you mean {nearest!r}?" if nearest else ""

@@ -1,8 +1,8 @@
 """The recipes by name, for `lambdanets train NAME`."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
+from lambdanets.nearest import nearest_name
 from lambdanets.recipes.digits import digits
 from lambdanets.training.config import Config
 
@@ -17,6 +17,6 @@ def find_recipe(name: str) -> Config:
         ValueError: there is no recipe of that name; the nearest is named.
     """
     if name not in RECIPES:
-        nearest = get_close_matches(name, RECIPES, n=1, cutoff=0)[0]
+        nearest = nearest_name(name, RECIPES, alike=0)
         raise ValueError(f"unknown recipe '{name}': did you mean '{nearest}'? The recipes are {', '.join(RECIPES)}.")
     return RECIPES[name]()

@@ -8,12 +8,11 @@ import json
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from difflib import SequenceMatcher
 from typing import Any, Literal, TypeVar
 
+from lambdanets.nearest import nearest_name
+
 ConfigT = TypeVar("ConfigT")
-ALIKE = 0.6
-"""Resemblance from 0 to 1 below which one name is no hint at another."""
 
 
 def with_assignments(config: ConfigT, assignments: Iterable[str]) -> ConfigT:
@@ -91,21 +90,10 @@ def _replace(node: Any, names: list[str], value: Any, root: object, path: str) -
 
 
 def _advice(path: str, root: object) -> str:
-    """The field whose whole name, or last part, resembles the given one most; all of them where none does."""
-    wanted = path.split(".")[-1]
-
-    def resemblance(name: str) -> float:
-        """0…1; 1 for a field whose initials were typed, as lr for learning_rate."""
-        leaf = name.split(".")[-1]
-        if wanted == "".join(word[0] for word in leaf.split("_")):
-            return 1.0
-        return max(SequenceMatcher(None, path, name).ratio(), SequenceMatcher(None, wanted, leaf).ratio())
-
+    """The field that was probably meant; all of them where none is near."""
     known = field_names(root)
-    nearest = max(known, key=resemblance)
-    if resemblance(nearest) < ALIKE:
-        return f"the fields are {', '.join(known)}."
-    return f"did you mean '{nearest}'?"
+    nearest = nearest_name(path, known)
+    return f"did you mean '{nearest}'?" if nearest else f"the fields are {', '.join(known)}."
 
 
 def _parse(value: Any, wanted: Any, path: str) -> Any:
