@@ -3,7 +3,7 @@
 On random problems, none used for calibration, every able order is measured, forward and backward, interleaved in one
 process and one thread. The price of "auto" is the measured forward of the order it takes forward plus the measured
 backward of the one it takes backward; it is held against the best single order, measured in the same minute.
-Orders that are predicted to take over 15 times the best, or over 6 GiB, are counted as worse without being run.
+Orders that `lambdanets.ops.tuning.worth_measuring` leaves out, by prediction, are counted as worse without being run.
 """
 
 import argparse
@@ -13,13 +13,10 @@ from collections.abc import Iterable
 
 import torch
 
-from benchmarks.harness import environment, interleaved, require_green, write_report
+from benchmarks.harness import environment, require_green, write_report
 from lambdanets.ops import Problem
-from lambdanets.ops.choice import ORDERS, Order, choose, why_not
-from lambdanets.testing import make_inputs
-
-SLOWER, LARGER = 15, 6 * 2**30
-"""Orders beyond these multiples of the best prediction, or bytes, are not run."""
+from lambdanets.ops.choice import choose
+from lambdanets.ops.tuning import measure_orders
 
 
 def random_problem(draw: random.Random) -> Problem:
@@ -39,30 +36,17 @@ def random_problem(draw: random.Random) -> Problem:
     )  # fmt: skip
 
 
-def measure(problem: Problem, seconds: float) -> dict[str, tuple[float, float]]:
-    """Order → median seconds forward and backward."""
-    inputs = make_inputs(problem, dtype=torch.float32)
-    query, value, table = (t.detach() for t in (inputs.query, inputs.value, inputs.table) if t is not None)
-    grad = torch.randn(problem.b, problem.h, problem.v, *problem.query_size)
-    orders = worth_running(problem)
-    forward = {o.NAME: (lambda o=o: o.forward(query, value, table)) for o in orders}
-    backward = {o.NAME: (lambda o=o: o.backward(grad, query, value, table, (True, True, True))) for o in orders}
-    ahead = interleaved(forward, seconds=seconds, rounds=3)
-    back = interleaved(backward, seconds=seconds, rounds=3)
-    return {name: (ahead[name], back[name]) for name in ahead}
-
-
-def worth_running(problem: Problem) -> list[Order]:
-    """The able orders whose predictions are not hopeless."""
-    costs = {o.NAME: [o.cost(problem, back) for back in (False, True)] for o in ORDERS if why_not(o, problem) is None}
-    best = min(sum(c.seconds for c in both) for both in costs.values())
-    return [
-        o
-        for o in ORDERS
-        if o.NAME in costs
-        and sum(c.seconds for c in costs[o.NAME]) < SLOWER * best
-        and max(c.extra_bytes for c in costs[o.NAME]) < LARGER
-    ]
+def compare(p: Problem, seconds: float) -> tuple[float, str]:
+    """The time of "auto" over that of the best order, and the cells of the problem's row in the report."""
+    times = measure_orders(p, seconds)
+    ahead, back = choose(p).NAME, choose(p, backward=True).NAME
+    total = {name: took.forward + took.backward for name, took in times.items()}
+    best = min(total, key=total.__getitem__)
+    ratio = (times[ahead].forward + times[back].backward) / total[best]
+    measured = " ".join(f"{name} {1e3 * took.forward:.1f}+{1e3 * took.backward:.1f}" for name, took in times.items())
+    size, r = "×".join(map(str, p.query_size)), "×".join(map(str, p.scope or ()))
+    sizes = f"{size} r {r} b {p.b} h {p.h} k {p.k} v {p.v} u {p.u}"
+    return ratio, f"{sizes} | {ahead}+{back} | {best} | {ratio:.2f} | {measured}"
 
 
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
@@ -78,19 +62,9 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     draw = random.Random(options.seed)
     lines, ratios = [], []
     for index in range(options.problems):
-        problem = random_problem(draw)
-        times = measure(problem, seconds=0.15 if options.quick else 0.4)
-        ahead, back = choose(problem).NAME, choose(problem, backward=True).NAME
-        best = min(times, key=lambda name: sum(times[name]))
-        ratio = (times[ahead][0] + times[back][1]) / sum(times[best])
+        ratio, cells = compare(random_problem(draw), seconds=0.15 if options.quick else 0.4)
         ratios.append(ratio)
-        p = problem
-        measured = " ".join(f"{name} {1e3 * f:.1f}+{1e3 * b:.1f}" for name, (f, b) in times.items())
-        size, r = "×".join(map(str, p.query_size)), "×".join(map(str, p.scope or ()))
-        lines.append(
-            f"| {index} | {size} r {r} b {p.b} h {p.h} k {p.k} v {p.v} u {p.u} | {ahead}+{back} | {best} "
-            f"| {ratio:.2f} | {measured} |"
-        )
+        lines.append(f"| {index} | {cells} |")
         print(lines[-1], flush=True)
     within, worst = sum(ratio <= 1.2 for ratio in ratios), max(ratios)
     summary = f"within 20 % of the best: {within} of {len(ratios)}; worst {worst:.2f} ×; seed {options.seed}"
