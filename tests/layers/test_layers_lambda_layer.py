@@ -1,21 +1,14 @@
-"""The layer: the paper's counts, right gradients at every batch and layout, masks, formats, compilers."""
+"""The layer: the paper's counts, right gradients at every batch and layout, masks, scopes, precision."""
 
 import copy
-import io
 import itertools
-import pickle
 
 import pytest
 import torch
 from torch import nn
-from torch._dynamo.testing import CompileCounterWithBackend
 
 from lambdanets.layers import LambdaLayer, PositionTable, global_scope
 from lambdanets.ops.choice import ORDERS
-
-
-def layer(dim=8, **options):
-    return LambdaLayer(dim, **{"dim_key": 3, "num_heads": 2, "scope": 3, **options})
 
 
 @pytest.mark.parametrize(("width", "count"), [(64, 14_768), (128, 22_992), (256, 45_584), (512, 115_344)])
@@ -77,7 +70,7 @@ GRADIENT_CASES = [
 
 
 @pytest.mark.parametrize(("variant", "b", "channels_last", "impl"), GRADIENT_CASES)
-def test_gradients_of_the_whole_layer(variant, b, channels_last, impl):
+def test_gradients_of_the_whole_layer(layer, variant, b, channels_last, impl):
     """PyTorch's BatchNorm on CPU gets gradients wrong at batch 1 for some strides; see ops/contracts.py."""
     options = VARIANTS[variant]
     axes = options.get("num_axes", 2)
@@ -104,15 +97,22 @@ def test_gradients_of_the_whole_layer(variant, b, channels_last, impl):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("b", [1, 2])
-def test_channels_last_is_kept(b, stride):
+def test_channels_last_is_kept(layer, b, stride):
     x = torch.randn(b, 8, 6, 7)
     one = layer(stride=stride)
     assert one(x).is_contiguous()
     assert one(x.to(memory_format=torch.channels_last)).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_channels_last_is_kept_under_a_mask(layer, training):
+    x = torch.randn(2, 8, 6, 7).to(memory_format=torch.channels_last)
+    mask = torch.rand(2, 6, 7) < 0.7
+    assert layer().train(training)(x, context_mask=mask).is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("own_context", [True, False], ids=["own", "cross"])
-def test_padding_changes_nothing(own_context):
+def test_padding_changes_nothing(layer, own_context):
     """A padded, masked map gives the crop's output, in train mode too, and leaves the same running statistics."""
     torch.manual_seed(1)
     padded_layer = layer().double()
@@ -136,7 +136,7 @@ def test_padding_changes_nothing(own_context):
     torch.testing.assert_close(padded_layer.eval()(padded, context_mask=mask)[:, :, :4, :5], crop_layer.eval()(crop))
 
 
-def test_causal_layer_does_not_see_the_future():
+def test_causal_layer_does_not_see_the_future(layer):
     one = layer(num_axes=1, scope=5).eval()
     x = torch.randn(2, 8, 9)
     before = one(x, pair_mask="causal")
@@ -152,7 +152,7 @@ def test_cross_context_of_other_depth_and_size():
     assert one(torch.randn(2, 8, 4, 4), torch.randn(2, 5, 3, 7)).shape == (2, 12, 4, 4)
 
 
-def test_shared_table_is_counted_and_trained_once():
+def test_shared_table_is_counted_and_trained_once(layer):
     table = PositionTable(3, 1, 5)
     pair = nn.Sequential(layer(table=table), layer(table=table))
     apart = nn.Sequential(layer(scope=5), layer(scope=5))
@@ -164,7 +164,11 @@ def test_shared_table_is_counted_and_trained_once():
     assert copy.deepcopy(pair)[0].positions is not table
 
 
-def test_global_scope_sees_the_whole_map():
+def test_a_shared_table_decides_the_scope(layer):
+    assert layer(content=False, scope=None, table=PositionTable(3, 1, 5)).positions.scope == (5, 5)
+
+
+def test_global_scope_sees_the_whole_map(layer):
     assert global_scope((4, 6)) == (7, 11)
     one = layer(content=False, scope=global_scope((4, 6))).eval()
     x = torch.randn(1, 8, 4, 6)
@@ -194,109 +198,3 @@ def test_runs_wholly_in_low_precision(dtype):
     output.float().square().mean().backward()
     assert output.dtype == dtype
     assert all(p.grad.isfinite().all() for p in one.parameters())
-
-
-def test_one_compiled_graph_from_8_to_64():
-    one = layer(12)  # not 8: torch.compile takes two equal sizes of its first input for one
-    counter = CompileCounterWithBackend("aot_eager")
-    compiled = torch.compile(one, fullgraph=True, dynamic=True, backend=counter)
-    for side in (8, 9, 16, 32, 64):
-        x = torch.randn(2, 12, side, side + 1, requires_grad=True)
-        torch.testing.assert_close(compiled(x), one(x))
-        compiled(x).sum().backward()
-        if side == 8:
-            graphs = counter.frame_count
-    assert counter.frame_count == graphs
-
-
-def test_exports_with_dynamic_sizes():
-    one = layer(stride=2).eval()
-    dims = {
-        0: torch.export.Dim("b"),
-        2: torch.export.Dim("h", min=4, max=512),
-        3: torch.export.Dim("w", min=4, max=512),
-    }
-    program = torch.export.export(one, (torch.randn(2, 8, 16, 16),), dynamic_shapes=(dims,))
-    saved = io.BytesIO()
-    torch.export.save(program, saved)
-    saved.seek(0)
-    loaded = torch.export.load(saved).module()
-    x = torch.randn(3, 8, 20, 11)
-    torch.testing.assert_close(loaded(x), one(x))
-
-
-def test_survives_copies_pickle_and_devices():
-    one = layer().eval()
-    x = torch.randn(1, 8, 4, 4)
-    for again in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
-        torch.testing.assert_close(again(x), one(x))
-    moved = copy.deepcopy(one).to("meta")
-    assert {t.device.type for t in (*moved.parameters(), *moved.buffers())} == {"meta"}
-    assert moved(x.to("meta")).shape == one(x).shape
-
-
-WRONG = {
-    "even scope": ({"scope": 4}, r"scope \(4, 4\).*odd.*use 3 or 5"),
-    "sides": ({"scope": (3, 5, 3)}, r"3 sides.*2 axes"),
-    "heads": ({"num_heads": 3}, r"dim_out=8 and num_heads=3.*num_heads=2"),
-    "axes": ({"num_axes": 4}, r"num_axes=4.*1, 2 or 3"),
-    "nothing": ({"scope": None, "content": False}, "leaves nothing"),
-    "order": ({"impl": "fast"}, r"impl='fast'"),
-    "no profile": ({"impl": "auto:nowhere.json"}, r"profile 'nowhere.json'.*lambdanets tune"),
-    "normalisation": ({"normalize_keys": "max"}, r"normalize_keys='max'"),
-    "zero": ({"dim_intra": 0}, r"dim_intra=0.*1 or more"),
-    "no stride": ({"stride": 1.5}, r"stride=1.5"),
-    "no width": ({"dim_out": 0}, r"dim_out=0"),
-    "scope type": ({"scope": True}, r"scope.*True"),
-    "table depth": ({"table": PositionTable(5, 1, 3)}, r"\(5, 1\).*\(3, 1\)"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_options_are_named(name):
-    options, message = WRONG[name]
-    with pytest.raises(ValueError, match=f"(?s){message}"):
-        layer(**options)
-
-
-def test_wrong_inputs_are_named():
-    with pytest.raises(ValueError, match=r"x of shape \(2, 7, 4, 4\).*\(batch, 8"):
-        layer()(torch.randn(2, 7, 4, 4))
-    with pytest.raises(ValueError, match=r"2 map axes"):
-        layer()(torch.randn(2, 8, 4))
-    with pytest.raises(ValueError, match=r"no context.*dim_context=5"):
-        layer(dim_context=5)(torch.randn(2, 8, 4, 4))
-    with pytest.raises(ValueError, match=r"empty"):
-        layer().eval()(torch.randn(0, 8, 4, 4))
-
-
-REFUSED = {
-    "mask of another map": ({"context_mask": torch.ones(2, 5, 4, dtype=torch.bool)}, r"context_mask of shape"),
-    "float mask": ({"context_mask": torch.ones(2, 4, 5)}, r"context_mask of dtype"),
-    "list mask": ({"context_mask": [True]}, r"context_mask of type list"),
-    "false pair mask": ({"pair_mask": False}, r"pair_mask of type bool"),
-    "pair mask shape": ({"pair_mask": torch.ones(3, 3, dtype=torch.bool)}, r"pair_mask of shape"),
-    "another map": ({"context": torch.randn(2, 8, 3, 3)}, r"context map \(3, 3\)"),
-    "another batch": ({"context": torch.randn(1, 8, 4, 5)}, r"batches 2 \(x\) and 1"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_refused_call_leaves_the_layer_as_it_was(name):
-    arguments, message = REFUSED[name]
-    one = layer()
-    before = copy.deepcopy(one.state_dict())
-    with pytest.raises(ValueError, match=f"(?s){message}"):
-        one(torch.randn(2, 8, 4, 5), **arguments)
-    torch.testing.assert_close(one.state_dict(), before)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_channels_last_is_kept_under_a_mask(training):
-    x = torch.randn(2, 8, 6, 7).to(memory_format=torch.channels_last)
-    mask = torch.rand(2, 6, 7) < 0.7
-    assert layer().train(training)(x, context_mask=mask).is_contiguous(memory_format=torch.channels_last)
-
-
-def test_a_shared_table_decides_the_scope():
-    assert layer(content=False, scope=None, table=PositionTable(3, 1, 5)).positions.scope == (5, 5)
