@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from lambdanets.cli.console import plain_table, print_table
 from lambdanets.cli.finished import FinishedRun
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.data.images import ImageError, read_image
@@ -70,12 +69,12 @@ def _inputs(picture: Image.Image, run: FinishedRun) -> torch.Tensor:
 
 def answer_table(answers: Sequence[Answer]) -> None:
     """Print a row an image: the likeliest classes, or what is wrong with the file."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for heading in ("image", *(f"{place}." for place in range(1, NUM_TOP + 1))):
         table.add_column(heading, overflow="fold")
     for answer in answers:
         table.add_row(str(answer.path), *_cells(answer))
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
     for answer in answers:
         if answer.error:
             print(answer.error)

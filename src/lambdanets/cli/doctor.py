@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lambdanets.cli.report import EXIT_FAILED
+from lambdanets.cli.mistakes import EXIT_FAILED
 
 
 def doctor(*, check: Annotated[bool, Parameter(negative="--no-check")] = True) -> int:

@@ -4,11 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lambdanets.cli.report import EXIT_FAILED, EXIT_MISTAKE, fall_silent, report_mistake
+from lambdanets.cli.broken_pipe import EXIT_PIPE, fall_silent
+from lambdanets.cli.mistakes import EXIT_FAILED, EXIT_MISTAKE, report_mistake
 from lambdanets.cli.stored_help import stored_help
-
-EXIT_PIPE = 141
-"""Nobody reads the output any more: what a shell reports of a program that SIGPIPE ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,9 +37,10 @@ def _run(words: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from lambdanets.cli.app import app
+    from lambdanets.cli.console import OutputConsole
 
     try:
-        code = app(words, exit_on_error=False, print_error=False)
+        code = app(words, exit_on_error=False, print_error=False, console=OutputConsole())
     except CycloptsError as error:
         report_mistake(error)
         return EXIT_MISTAKE

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lambdanets.cli.report import mistakes_reported
+from lambdanets.cli.mistakes import mistakes_reported
 
 
 def evaluate(

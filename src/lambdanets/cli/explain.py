@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from lambdanets.cli.mistakes import mistakes_reported
 from lambdanets.cli.question import Question, problem_of
-from lambdanets.cli.report import mistakes_reported
 
 
 def explain(

@@ -1,7 +1,7 @@
 """`lambdanets models`: every network, in numbers."""
 
+from lambdanets.cli.mistakes import mistakes_reported
 from lambdanets.cli.question import WholeNumber
-from lambdanets.cli.report import mistakes_reported
 
 
 def models(*names: str, image_size: WholeNumber | None = None) -> None:
@@ -13,12 +13,10 @@ def models(*names: str, image_size: WholeNumber | None = None) -> None:
         names: Networks to list; by default all of them.
         image_size: Side of the image in pixels, 32 or more. By default the size each network is meant for.
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from lambdanets.cli.console import plain_table, print_table
     from lambdanets.models import describe, list_models
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("name")
     for heading in ("pixels", "parameters", "multiply-adds", "lambda blocks"):
         table.add_column(heading, justify="right")
@@ -27,7 +25,7 @@ def models(*names: str, image_size: WholeNumber | None = None) -> None:
             row = describe(name, image_size=image_size)
             counts = (row.image_size, in_millions(row.parameters), in_millions(row.multiply_adds), row.lambda_blocks)
             table.add_row(name, *(str(count) for count in counts))
-    Console().print(table)
+    print_table(table)
 
 
 def in_millions(count: int) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lambdanets.cli.report import EXIT_FAILED, mistakes_reported
+from lambdanets.cli.mistakes import EXIT_FAILED, mistakes_reported
 
 
 def predict(

@@ -4,7 +4,7 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lambdanets.cli.report import fall_silent
+from lambdanets.cli.broken_pipe import fall_silent
 from lambdanets.training.journal import Record
 from lambdanets.training.run import Run
 

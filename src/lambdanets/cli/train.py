@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lambdanets.cli.report import EXIT_FAILED, mistakes_reported, report_mistake
+from lambdanets.cli.mistakes import EXIT_FAILED, mistakes_reported, report_mistake
 
 
 def train(

@@ -3,7 +3,7 @@
 import platform
 from pathlib import Path
 
-from lambdanets.cli.report import mistakes_reported
+from lambdanets.cli.mistakes import mistakes_reported
 
 
 def tune(out: Path = Path("lambdanets-profile.json")) -> None:

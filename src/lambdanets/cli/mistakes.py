@@ -1,7 +1,6 @@
 """How the command line speaks of a mistake: one line on standard error, exit code 2, no traceback."""
 
 import errno
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,6 @@ def report_mistake(error: Exception) -> None:
     """Print the error's sentences as one line, red on a terminal."""
     text = "lambdanets: " + " ".join(str(error).split())
     print(f"{_RED}{text}{_PLAIN}" if sys.stderr.isatty() else text, file=sys.stderr)
-
-
-def fall_silent() -> None:
-    """Say nothing any more: whoever read the output is gone, and Python would complain when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
