@@ -10,7 +10,7 @@ import pytest
 
 from lambdanets.cli import main
 from lambdanets.cli.app import app
-from lambdanets.models import list_models
+from lambdanets.models import describe, list_models
 from lambdanets.ops.choice import IMPLS
 
 ROOT = Path(__file__).parents[1]
@@ -110,7 +110,30 @@ def test_readme_counts_are_what_the_command_prints(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     assert main(["models", name]) == 0
     printed = re.split(r"\s{2,}", capsys.readouterr().out.splitlines()[-1].strip())
-    assert [name, *readme_table()[name][:4]] == printed
+    assert [name, *readme_table()[name][:5]] == printed
+
+
+def counted_rows():
+    """(name, options, column → cell) of every row of counts in the page of networks."""
+    columns = []
+    for line in (ROOT / "docs" / "models.md").read_text(encoding="utf-8").splitlines():
+        cells = re.split(r"\s*\|\s*", line.strip("| "))
+        columns = cells if cells[0] == "name" else columns
+        if line.startswith("| `") and cells[0].split("`")[1] in list_models():
+            options = {"dim_intra": 4} if "u = 4" in cells[0] else {"c4": "all"} if "c4=" in cells[0] else {}
+            row = dict(zip(columns, (cell.replace("*", "") for cell in cells), strict=True))
+            name = cells[0].split("`")[1]
+            yield pytest.param(name, options, row, marks=[pytest.mark.slow] * (name in SLOW_TO_COUNT), id=cells[0])
+
+
+@pytest.mark.parametrize(("name", "options", "row"), list(counted_rows()))
+def test_the_page_of_networks_counts_right(name, options, row):
+    counted = describe(name, **options)
+    assert row["trainable"] == f"{counted.parameters / 1e6:.2f}"
+    assert row["multiply-adds"] == f"{counted.multiply_adds / 1e9:.2f}"
+    assert (row["size"], row["lambda blocks"]) == (str(counted.image_size), str(counted.lambda_blocks))
+    if "with statistics" in row:
+        assert row["with statistics"] == f"{(counted.parameters + counted.statistics) / 1e6:.2f}"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name_of)

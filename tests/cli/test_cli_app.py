@@ -181,7 +181,8 @@ def test_models_lists_networks_with_their_counts(capsys: pytest.CaptureFixture[s
     assert list(rows) == ["resnet50_cccc", "lambda_tiny"]
     resnet = describe("resnet50_cccc")
     assert f"{resnet.parameters / 1e6:,.2f} M" in rows["resnet50_cccc"]
-    assert f"{resnet.multiply_adds / 1e6:,.2f} M" in rows["resnet50_cccc"]
+    assert f"{resnet.multiply_adds / 1e9:,.3f} G" in rows["resnet50_cccc"]
+    assert rows["lambda_tiny"].split()[1:3] == ["1×32×32", "10"]
 
 
 def test_models_without_a_name_lists_them_all(

@@ -94,8 +94,11 @@ def test_describe_counts_lambda_blocks(name, blocks):
     assert describe(name).lambda_blocks == blocks
 
 
-def test_describe_takes_the_size_that_the_network_is_meant_for():
-    assert describe("lambda_tiny").image_size == 32
+def test_describe_takes_the_images_and_classes_that_the_network_is_meant_for():
+    tiny, wider = describe("lambda_tiny"), describe("lambda_tiny", in_chans=3, num_classes=1000)
+    assert (tiny.image_size, tiny.in_chans, tiny.num_classes) == (32, 1, 10)
+    assert tiny.parameters == count_parameters(create_model("lambda_tiny", num_classes=10, in_chans=1))
+    assert wider.parameters - tiny.parameters == 2 * 32 * 3 * 3 + 990 * (64 + 1)  # the stem's first, the classifier
     assert describe("resnet50_cccl").image_size == 224
     assert describe("lambda_tiny", image_size=64).multiply_adds > 3 * describe("lambda_tiny").multiply_adds
 

@@ -1,7 +1,13 @@
 """`lambdanets models`: every network, in numbers."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from lambdanets.cli.mistakes import mistakes_reported
 from lambdanets.cli.question import WholeNumber
+
+if TYPE_CHECKING:  # loads torch, which the other verbs may not need
+    from lambdanets.models import Description
 
 
 def models(*names: str, image_size: WholeNumber | None = None) -> None:
@@ -18,16 +24,19 @@ def models(*names: str, image_size: WholeNumber | None = None) -> None:
 
     table = plain_table()
     table.add_column("name")
-    for heading in ("pixels", "parameters", "multiply-adds", "lambda blocks"):
+    for heading in ("input", "classes", "parameters", "multiply-adds", "lambda blocks"):
         table.add_column(heading, justify="right")
     with mistakes_reported():
         for name in names or list_models():
             row = describe(name, image_size=image_size)
-            counts = (row.image_size, in_millions(row.parameters), in_millions(row.multiply_adds), row.lambda_blocks)
-            table.add_row(name, *(str(count) for count in counts))
+            table.add_row(name, *_cells(row))
     print_table(table)
 
 
-def in_millions(count: int) -> str:
-    """A large count to be compared with its neighbours: two decimals, thousands grouped."""
-    return f"{count / 1e6:,.2f} M"
+def _cells(row: "Description") -> Iterator[str]:
+    """The numbers to be compared down a column, each column in one unit: millions (M) or 10⁹ (G), thousands grouped."""
+    yield f"{row.in_chans}×{row.image_size}×{row.image_size}"
+    yield str(row.num_classes)
+    yield f"{row.parameters / 1e6:,.2f} M"
+    yield f"{row.multiply_adds / 1e9:,.3f} G"
+    yield str(row.lambda_blocks)

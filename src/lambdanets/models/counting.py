@@ -27,6 +27,10 @@ class Description:
     """Name for `create_model`."""
     image_size: int
     """Side in pixels of the image that the multiply-adds are counted for."""
+    in_chans: int
+    """Channels of that image."""
+    num_classes: int
+    """Outputs of the classifier."""
     parameters: int
     """Trainable numbers; a shared table counts once."""
     statistics: int
@@ -38,27 +42,30 @@ class Description:
 
 
 def describe(name: str, *, image_size: int | None = None, **options: Any) -> Description:
-    """The numbers of the network `name` for square images of `image_size` pixels (None: those it is meant for).
+    """The numbers of the network `name`, by default for the images and classes that it is meant for.
 
     Args:
         name: one of `list_models()`.
-        image_size: at least 32.
+        image_size: side of the square images in pixels, at least 32.
         options: as for `create_model`, `num_classes` and `in_chans` among them.
 
     Raises:
         ValueError: as `create_model`, and for images too small.
     """
-    size = model_family(name).specs[name].image_size if image_size is None else image_size
+    spec = model_family(name).specs[name]
+    size = spec.image_size if image_size is None else image_size
     if size < MIN_SIZE:
         raise ValueError(f"image_size is {size}; the networks take images of {MIN_SIZE} pixels a side or more.")
     with torch.device("meta"):
-        model = create_model(name, **options).eval()
+        model = create_model(name, **{"in_chans": spec.in_chans, "num_classes": spec.num_classes} | options).eval()
         images = torch.empty(1, model.in_chans, size, size)
     parameters, statistics = count_parameters(model), count_statistics(model)
     remove_norms(model)  # they cost none of what is counted, and half the time of counting
     return Description(
         name=name,
         image_size=size,
+        in_chans=model.in_chans,
+        num_classes=model.num_classes,
         parameters=parameters,
         statistics=statistics,
         multiply_adds=count_multiply_adds(model, images),

@@ -46,6 +46,10 @@ class NetworkSpec:
     """Stem and shortcuts: see `blocks`."""
     image_size: int
     """Side in pixels of the square images the network is meant for."""
+    in_chans: int = 3
+    """Channels of those images."""
+    num_classes: int = 1000
+    """Classes that the network is meant to tell apart."""
     stem_dim: int = 64
     """Channels of the stem."""
     expansion: int = 4

@@ -16,6 +16,8 @@ SPECS = {
         ),
         design="tiny",
         image_size=32,
+        in_chans=1,
+        num_classes=10,
         stem_dim=32,
         expansion=2,
         scope=5,
