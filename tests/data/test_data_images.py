@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lambdanets.data import images
 from lambdanets.data.images import MAX_PIXELS, ImageError, find_images, read_image, to_tensor
 
 STEPS = np.linspace(0, 255, 12, dtype=np.uint8)[None].repeat(9, 0)  # 9 rows, 12 columns, dark to bright
@@ -174,6 +177,67 @@ def test_the_limit_is_on_pixels_and_can_be_set(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"more than 0.004999 million pixels"):
         read_image(tmp_path / "small.png", max_pixels=4999)
     assert MAX_PIXELS == 64_000_000
+
+
+SMALL = [name for name, (picture, _) in ZOO.items() if picture.size == (12, 9)]
+
+
+@pytest.mark.parametrize("strip", [1, 2**20], ids=["strips", "whole"])
+@pytest.mark.parametrize("name", SMALL)
+def test_a_large_picture_is_reduced_to_what_is_enough(
+    name: str, strip: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "_STRIP_PIXELS", strip)
+    picture, mode = ZOO[name]
+    picture.save(tmp_path / f"small-{name}")
+    picture.resize((12 * 16, 9 * 16), Image.Resampling.NEAREST).save(tmp_path / f"large-{name}")
+    reduced = read_image(tmp_path / f"large-{name}", enough=12)
+    assert (reduced.mode, reduced.size) == (mode, (12, 9))
+    difference = np.array(reduced, dtype=int) - np.array(read_image(tmp_path / f"small-{name}"), dtype=int)
+    lossy = name.endswith((".jpg", ".webp"))
+    assert np.abs(difference).max() <= (50 if lossy else 1)
+
+
+def test_sizes_that_no_factor_divides_are_reduced(tmp_path: Path) -> None:
+    Image.new("RGB", (101, 37), (9, 8, 7)).save(tmp_path / "odd.png")
+    reduced = read_image(tmp_path / "odd.png", enough=20)
+    assert reduced.size == (21, 8)  # five times smaller, what is left over a pixel of its own
+    assert reduced.getcolors() == [(21 * 8, (9, 8, 7))]
+    assert read_image(tmp_path / "odd.png", enough=51).size == (101, 37)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+def test_a_large_photo_taken_sideways_is_turned_upright(kind: str, tmp_path: Path) -> None:
+    metadata = Image.Exif()
+    metadata[0x0112] = 6
+    large = Image.fromarray(STEPS).resize((12 * 16, 9 * 16), Image.Resampling.NEAREST)
+    large.save(tmp_path / f"sideways.{kind}", exif=metadata)
+    upright = read_image(tmp_path / f"sideways.{kind}", enough=12)
+    assert upright.size == (9, 12)
+    assert np.abs(np.array(upright, dtype=int) - STEPS.T).max() <= 20  # bright below; JPEG is lossy
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from lambdanets.data.images import read_image
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+before = peak()
+read_image(Path(sys.argv[1]), enough=512)
+print(1024 * (peak() - before))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak")
+def test_a_large_picture_needs_little_memory_beyond_its_decoder(tmp_path: Path) -> None:
+    side = 2048
+    Image.new("RGBA", (side, side), (200, 0, 0, 100)).save(tmp_path / "large.png", compress_level=1)
+    command = [sys.executable, "-W", "ignore", "-c", PEAK, str(tmp_path / "large.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 3 * 4 * side * side  # decoded once, and what decoding takes; whole copies would make it 6
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "tif", "webp", "pgm"])

@@ -10,7 +10,7 @@ from lambdanets.cli.console import plain_table, print_table
 from lambdanets.cli.finished import FinishedRun
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.data.images import ImageError, read_image
-from lambdanets.data.scan import digit_inputs
+from lambdanets.data.scan import ENOUGH_SIDE, digit_inputs
 from lambdanets.report.picture import as_seen
 from lambdanets.report.predictions_page import THUMBNAIL, Answer
 
@@ -46,7 +46,7 @@ def predict_images(paths: Sequence[Path], run: FinishedRun) -> list[Answer]:
 @torch.no_grad()
 def _answer(path: Path, run: FinishedRun) -> Answer:
     try:
-        picture = read_image(path)
+        picture = read_image(path, enough=ENOUGH_SIDE)
     except ImageError as error:
         return Answer(path=path, error=str(error))
     inputs = _inputs(picture, run)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 MAX_PIXELS = 64 * 10**6
@@ -25,8 +25,15 @@ class ImageError(ValueError):
     """A file that gives no image, and why."""
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+_STRIP_PIXELS = 2**20
+"""About how many pixels of a large picture are worked at once."""
+
+
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> Image.Image:
     """The first frame of an image file, upright, in mode L or RGB.
+
+    Where the longer side has at least twice `enough` pixels, the picture is reduced by a whole factor while it is read,
+    to `enough` or more, and needs little memory beyond that of its decoder. None: every picture keeps its size.
 
     16-bit and real-valued images are scaled to 8 bits, palettes and CMYK become RGB. What is transparent is filled with
     white or black, whichever stands out more from what is not.
@@ -39,11 +46,10 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata, and sizes that are judged below
         try:
-            with Image.open(path, formats=FORMATS) as file:
+            # By stream: Pillow 13.0 maps an uncompressed TIFF that it knows the path of, and then turns it wrongly.
+            with path.open("rb") as stream, Image.open(stream, formats=FORMATS) as file:
                 _check_size(file, path, max_pixels)
-                file.load()
-                # In this order: turning needs the metadata of the file, which conversions drop.
-                return _to_eight_bits(ImageOps.exif_transpose(file))
+                return _to_eight_bits(_upright(file, enough))
         except ImageError:
             raise
         except UnidentifiedImageError:
@@ -102,6 +108,40 @@ def _check_size(file: Image.Image, path: Path, max_pixels: int) -> None:
 
 def _too_large(path: Path, max_pixels: int) -> str:
     return f"{path} has more than {max_pixels / 1e6:g} million pixels."
+
+
+def _upright(file: Image.Image, enough: int | None) -> Image.Image:
+    """The picture decoded, reduced if it is large, and turned as its metadata says."""
+    if enough is not None:
+        factor = max(1, max(file.size) // enough)
+        file.draft(None, (max(1, file.width // factor), max(1, file.height // factor)))  # JPEG is decoded smaller
+    file.load()
+    turned = file.getexif().get(ExifTags.Base.Orientation, 1)  # what is made of the file does not have it
+    factor = 1 if enough is None else max(file.size) // enough
+    picture = _reduced(file, factor) if factor > 1 else file
+    picture.getexif()[ExifTags.Base.Orientation] = turned
+    return ImageOps.exif_transpose(picture)
+
+
+def _reduced(picture: Image.Image, factor: int) -> Image.Image:
+    """Each pixel the mean of factor × factor; made strip by strip, for a converted copy of the whole would be large."""
+    rows = factor * max(1, _STRIP_PIXELS // (factor * picture.width))
+    tops = range(0, picture.height, rows)
+    boxes = ((0, top, picture.width, min(top + rows, picture.height)) for top in tops)
+    strips = [_averageable(picture.crop(box)).reduce(factor) for box in boxes]
+    whole = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
+    for top, strip in zip(tops, strips, strict=True):
+        whole.paste(strip, (0, top // factor))
+    return whole
+
+
+def _averageable(picture: Image.Image) -> Image.Image:
+    """In a mode whose values can be averaged: not the numbers of colours in a palette, nor bits."""
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode in ("P", "PA"):
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    return picture.convert("I") if picture.mode.startswith("I;") else picture
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:

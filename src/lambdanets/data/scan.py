@@ -26,6 +26,8 @@ FORM_SIDE = 32
 """Pixels on each side of the form it was counted from."""
 _WORKING_SIDE = 512
 """Larger pictures are made smaller first; no stroke of a digit that fills its picture is lost."""
+ENOUGH_SIDE = 2 * _WORKING_SIDE
+"""Pixels on the longer side from which a scan is made as well as from more."""
 _GRAINY_SIDE = 64
 """Pictures at least so large are blurred by a pixel: their grain would pass for ink, and no stroke is lost."""
 _FAINT = 0.1
