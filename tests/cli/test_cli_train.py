@@ -129,11 +129,11 @@ def test_a_damaged_folder_is_one_sentence_with_a_way_out_and_stays_as_it_was(
 
 @pytest.mark.parametrize("words", [[], ["--resume"]], ids=["anew", "resumed"])
 def test_a_folder_whose_run_never_began_can_be_used(tmp_path: Path, words: list[str]) -> None:
-    for name in ("environment.json", "config.json.tmp"):
+    for name in ("environment.json", "config.json.99.tmp"):
         (tmp_path / name).write_text('{"half')
     assert main(["train", "--out", str(tmp_path), *SHORT, "--set", "epochs=0.01", *words]) == 0
     assert (tmp_path / "result.json").exists()
-    assert not (tmp_path / "config.json.tmp").exists()
+    assert not (tmp_path / "config.json.99.tmp").exists()
 
 
 def test_ctrl_c_saves_and_the_printed_command_goes_on_to_the_same_bits(tmp_path: Path) -> None:

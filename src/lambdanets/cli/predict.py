@@ -33,8 +33,8 @@ def predict(
     from lambdanets.cli.answers import answer_table, check_page, predict_images
     from lambdanets.cli.finished import open_finished
     from lambdanets.data.images import find_images
-    from lambdanets.report.page import write_page
     from lambdanets.report.predictions_page import predictions_page
+    from lambdanets.whole_file import write_whole
 
     with mistakes_reported():
         if not images:
@@ -44,7 +44,7 @@ def predict(
         finished = open_finished(run, device)
         answers = predict_images(found, finished)
         if page is not None:
-            write_page(page, predictions_page(answers, str(run)))
+            write_whole(page, predictions_page(answers, str(run)).encode())
     for answer in answers if json_ else ():
         print(json.dumps(answer.as_json(), ensure_ascii=False))
     if not json_:

@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from lambdanets.whole_file import write_whole
+
 MAX_HEADER_BYTES = 8 * 2**20
 """The largest network needs 1 MB; a header of millions of names would take minutes and gigabytes to parse."""
 NUM_NAMED = 3
@@ -38,17 +40,7 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
         )
     state = untied_state(model)
     _check_material(state)
-    content = save({name: tensor.detach().contiguous() for name, tensor in state.items()})
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, target)
-    finally:
-        scratch.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    write_whole(target, save({name: tensor.detach().contiguous() for name, tensor in state.items()}))
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -139,12 +131,3 @@ def _kind(tensor: Tensor) -> tuple[bool, bool]:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:NUM_NAMED]) + (", …" if len(names) > NUM_NAMED else "")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,5 @@
 """Pages of one file each: pictures inside, no script, nothing fetched. Text is escaped by the template engine."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,16 +17,6 @@ def render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(version=__version__, percent=percent, **content)
-
-
-def write_page(path: Path, page: str) -> None:
-    """Put a page in a file so that a reader finds the old one or the whole new one."""
-    draft = path.with_name(path.name + ".tmp")
-    try:
-        draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -7,12 +7,12 @@ from torch import nn
 from lambdanets.report.figures import draw_confusion, draw_mistakes, draw_predictions
 from lambdanets.report.files import ReportFiles
 from lambdanets.report.findings import Findings, find_out
-from lambdanets.report.page import write_page
 from lambdanets.report.report_page import report_page
 from lambdanets.training.classification import ClassificationTask
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.journal import read_journal
 from lambdanets.training.run import read_result
+from lambdanets.whole_file import write_whole
 
 
 def write_report(task: ClassificationTask, model: nn.Module, folder: RunFolder) -> Findings:
@@ -39,5 +39,5 @@ def write_report(task: ClassificationTask, model: nn.Module, folder: RunFolder) 
         environment=environment,
         folder=str(folder.path),
     )
-    write_page(files.page, page)
+    write_whole(files.page, page.encode())
     return findings

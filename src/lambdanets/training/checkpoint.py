@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import torch
 
+from lambdanets.whole_file import flush_folder
+
 FORMAT = 1
 
 
@@ -59,9 +61,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     with open(draft / "manifest.json", "w") as file:
         json.dump(manifest, file)
         _flush(file)
-    _flush_folder(draft)
+    flush_folder(draft)
     os.replace(draft, final)
-    _flush_folder(folder)
+    flush_folder(folder)
     for old in list_checkpoints(folder)[keep:]:
         _remove(old)
     return final
@@ -144,11 +146,3 @@ def _remove(checkpoint: Path) -> None:
 def _flush(file: IO[Any]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,10 +1,11 @@
 """The folder of a run: what is where in it, and how it comes to be without ever being half-made."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lambdanets.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class RunFolder:
         return self.path / "result.json"
 
 
-UNFINISHED = {".writable", "environment.json", "environment.json.tmp", "config.json.tmp"}
+UNFINISHED = (".writable", "environment.json", "environment.json.*.tmp", "config.json.*.tmp")
 """What is in a folder whose run was killed before it had begun; it may be written over."""
 
 
@@ -66,7 +67,8 @@ def create_run_folder(path: Path) -> RunFolder:
     """
     if (path / "config.json").exists():
         raise ValueError(f"{path} holds another run: choose another folder, or continue that run with --resume.")
-    if path.exists() and (not path.is_dir() or {entry.name for entry in path.iterdir()} - UNFINISHED):
+    left = {entry for pattern in UNFINISHED for entry in path.glob(pattern)}
+    if path.exists() and (not path.is_dir() or set(path.iterdir()) - left):
         raise ValueError(f"{path} is there already and is not an empty folder: choose another folder.")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -74,6 +76,8 @@ def create_run_folder(path: Path) -> RunFolder:
         probe = path / ".writable"
         probe.touch()
         probe.unlink()
+        for entry in left:
+            entry.unlink(missing_ok=True)
     except OSError as error:
         for folder in missing:
             if folder.exists():
@@ -108,9 +112,4 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
     """Put JSON in a file so that a reader finds the old file or the whole new one, also after a crash."""
-    draft = path.with_name(path.name + ".tmp")
-    with open(draft, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=indent) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    write_whole(path, (json.dumps(content, indent=indent) + "\n").encode())

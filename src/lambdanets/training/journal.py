@@ -5,6 +5,8 @@ import math
 import os
 from pathlib import Path
 
+from lambdanets.whole_file import write_whole
+
 Record = dict[str, float | int | str | None]
 
 
@@ -27,9 +29,7 @@ class Journal:
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step` steps, and a torn last line: they are about to happen again."""
         kept = [record for record in read_journal(self._path) if int(record["step"] or 0) <= step]
-        draft = self._path.with_suffix(".tmp")
-        draft.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        os.replace(draft, self._path)
+        write_whole(self._path, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
 
 def read_journal(path: Path) -> list[Record]:
