@@ -1,10 +1,13 @@
 """`lambdanets doctor`: whether this machine has what is needed, and whether the layer computes what it should here."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from lambdanets.cli.mistakes import EXIT_FAILED
+
+if TYPE_CHECKING:
+    from lambdanets.cli.diagnosis import Finding
 
 
 def doctor(*, check: Annotated[bool, Parameter(negative="--no-check")] = True) -> int:
@@ -21,7 +24,7 @@ def doctor(*, check: Annotated[bool, Parameter(negative="--no-check")] = True) -
 
     findings = diagnose()
     for finding in findings:
-        print(f"{'ok' if finding.well else 'NO':<3} {finding.name:<14} {finding.value}", flush=True)
+        print(_line(finding), flush=True)
     torch_is_there = all(finding.well for finding in findings if finding.name == "torch")
     wrong = [finding for finding in findings if not finding.well]
     if check and torch_is_there:
@@ -29,9 +32,13 @@ def doctor(*, check: Annotated[bool, Parameter(negative="--no-check")] = True) -
 
         print("\nevery order against the reference, float64, output and gradients", flush=True)
         for finding in check_orders():
-            print(f"{'ok' if finding.well else 'NO':<3} {finding.name:<14} {finding.value}", flush=True)
+            print(_line(finding), flush=True)
             wrong += [] if finding.well else [finding]
     print("\nAll is well." if not wrong else "\nTo do:")
     for finding in wrong:
         print(f"- {finding.name}: {finding.remedy}")
     return EXIT_FAILED if wrong else 0
+
+
+def _line(finding: "Finding") -> str:
+    return f"{'ok' if finding.well else 'NO':<3} {finding.name:<14} {finding.value}"
