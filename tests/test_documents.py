@@ -169,8 +169,10 @@ def test_example_writes_an_exact_order(monkeypatch, capsys):
 
 def test_example_fine_tunes(trained_run, monkeypatch, capsys):
     run_example("fine_tune.py", monkeypatch, trained_run)
-    share = re.search(r"([\d.]+)% right", capsys.readouterr().out)
-    assert float(share[1]) > 50
+    out = capsys.readouterr().out
+    losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", out)]
+    assert losses[-1] < 0.8 * losses[0]  # the run it starts from is too short for a share that means something
+    assert re.search(r"digits of another hand: [\d.]+% right", out)
 
 
 def test_example_classifies(trained_run, tmp_path, monkeypatch, capsys):

@@ -5,7 +5,8 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from lambdanets import apply_lambdas
-from lambdanets.ops.contracts import in_layout, is_channels_last, position, position_backward
+from lambdanets.ops.contracts import position, position_backward
+from lambdanets.ops.layout import in_layout, is_channels_last
 
 
 def tensors(size=(5, 6), b=2, u=1, dtype=torch.float32):

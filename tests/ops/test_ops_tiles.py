@@ -72,7 +72,7 @@ def test_a_line_folds_into_a_map_with_the_same_offsets(positions, side, width):
     torch.testing.assert_close(pairs, toeplitz(table, (positions,))[0, 0])
     towards = torch.randn(1, 1, *sides)
     inner = (fold_table(table, width) * towards).sum()
-    torch.testing.assert_close((unfold_table_gradient(towards, table) * table).sum(), inner)
+    torch.testing.assert_close((unfold_table_gradient(towards, table, width) * table).sum(), inner)
 
 
 def test_spans_are_nearly_equal_and_cover():

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from lambdanets.layers.masked_norm import masked_batch_norm
 from lambdanets.layers.position_table import PositionTable
+from lambdanets.layers.projection import Projection, has_channels_fastest, project
 from lambdanets.ops import apply_lambdas
 from lambdanets.ops.choice import check_names
+from lambdanets.ops.layout import in_layout
 from lambdanets.ops.problem import NormalizeKeys, check_equal_maps, check_masks
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
@@ -71,15 +72,14 @@ class LambdaLayer(nn.Module):
         _check_options(dim_out, num_heads, num_axes, scope is not None or table is not None, content)
         check_names(normalize_keys, impl)
         self.dim_key, self.num_heads, self.dim_intra = dim_key, num_heads, dim_intra
-        self.dim_value = dim_out // num_heads
+        self.dim_value, self.num_axes = dim_out // num_heads, num_axes
         self.normalize_keys: NormalizeKeys = normalize_keys
         self.impl = impl
-        convolution, norm = _CONVOLUTIONS[num_axes], _NORMS[num_axes]
-        self.to_query = convolution(dim, num_heads * dim_key, 1, bias=False)
-        self.to_key = convolution(dim_context, dim_key * dim_intra, 1, bias=False) if content else None
-        self.to_value = convolution(dim_context, self.dim_value * dim_intra, 1, bias=False)
-        self.norm_query = norm(num_heads * dim_key)
-        self.norm_value = norm(self.dim_value * dim_intra)
+        self.to_query = Projection(dim, num_heads * dim_key)
+        self.to_key = Projection(dim_context, dim_key * dim_intra) if content else None
+        self.to_value = Projection(dim_context, self.dim_value * dim_intra)
+        self.norm_query = _NORMS[num_axes](num_heads * dim_key)
+        self.norm_value = _NORMS[num_axes](self.dim_value * dim_intra)
         if table is not None:
             _check_shared(table, dim_key, dim_intra, num_axes)
         elif scope is not None:
@@ -90,11 +90,10 @@ class LambdaLayer(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the projections anew, as the paper does; the table is its own module's affair."""
-        dim = self.to_query.in_channels
-        nn.init.normal_(self.to_query.weight, std=(self.dim_key * dim) ** -0.5)
+        nn.init.normal_(self.to_query.weight, std=(self.dim_key * self.to_query.dim) ** -0.5)
         for projection in (self.to_key, self.to_value):
             if projection is not None:
-                nn.init.normal_(projection.weight, std=projection.in_channels**-0.5)
+                projection.reset_parameters()
 
     def forward(
         self,
@@ -112,12 +111,13 @@ class LambdaLayer(nn.Module):
             pair_mask: "causal" or bool (n, m) or (b, n, m), see `lambdanets.apply_lambdas`.
         """
         query_mask = context_mask if context is None else None
-        context = self._check_input(x, context, context_mask, pair_mask)
-        query = masked_batch_norm(self.norm_query, self.to_query(x), query_mask)
-        value = masked_batch_norm(self.norm_value, self.to_value(context), context_mask)
+        self._check_input(x, context, context_mask, pair_mask)
+        query, value, key = self._project(x, context)
+        query = masked_batch_norm(self.norm_query, query, query_mask)
+        value = masked_batch_norm(self.norm_value, value, context_mask)
         output = apply_lambdas(
             query.unflatten(1, (self.num_heads, self.dim_key)),
-            None if self.to_key is None else self.to_key(context).unflatten(1, (self.dim_key, self.dim_intra)),
+            None if key is None else key.unflatten(1, (self.dim_key, self.dim_intra)),
             value.unflatten(1, (self.dim_value, self.dim_intra)),
             None if self.positions is None else self.positions(),
             context_mask=context_mask,
@@ -127,29 +127,39 @@ class LambdaLayer(nn.Module):
         )
         # Heads and values become channels behind the map axes: a plain flatten(1, 2) of a channels_last output at
         # batch 1 has a first stride that makes the pools forget the layout.
+        if not has_channels_fastest(x):
+            return self.pool(in_layout(output, channels_last=False).flatten(1, 2))
         return self.pool(output.movedim((1, 2), (-2, -1)).flatten(-2).movedim(-1, 1))
+
+    def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Query, value and key, before their norms."""
+        of_context = [self.to_value] if self.to_key is None else [self.to_value, self.to_key]
+        if context is None:
+            query, *rest = project(x, self.to_query, *of_context)
+        else:
+            query, rest = self.to_query(x), project(context, *of_context)
+        return query, rest[0], rest[1] if len(rest) == 2 else None
 
     def _check_input(
         self, x: Tensor, context: Tensor | None, context_mask: Tensor | None, pair_mask: Tensor | str | None
-    ) -> Tensor:
-        """The context; ValueError for what cannot be computed, before the norms have taken note of it."""
-        if context is None and self.to_value.in_channels != self.to_query.in_channels:
+    ) -> None:
+        """ValueError for what cannot be computed, before the norms have taken note of it."""
+        if context is None and self.to_value.dim != self.to_query.dim:
             raise ValueError(
-                f"got no context, but the layer was built with dim_context={self.to_value.in_channels} beside "
-                f"dim={self.to_query.in_channels}; pass the context"
+                f"got no context, but the layer was built with dim_context={self.to_value.dim} beside "
+                f"dim={self.to_query.dim}; pass the context"
             )
         context = x if context is None else context
-        self._check_map("x", x, self.to_query.in_channels)
-        self._check_map("context", context, self.to_value.in_channels)
+        self._check_map("x", x, self.to_query.dim)
+        self._check_map("context", context, self.to_value.dim)
         if context.shape[0] != x.shape[0]:
             raise ValueError(f"got batches {x.shape[0]} (x) and {context.shape[0]} (context); they must be equal")
         if self.positions is not None:
             check_equal_maps(x.shape[2:], context.shape[2:])
         check_masks(x[:, None], context[:, None], context_mask, pair_mask)
-        return context
 
     def _check_map(self, name: str, tensor: Tensor, dim: int) -> None:
-        axes = self.to_query.weight.ndim - 2
+        axes = self.num_axes
         if tensor.ndim != axes + 2 or tensor.shape[1] != dim:
             raise ValueError(
                 f"got {name} of shape {tuple(tensor.shape)}; want (batch, {dim}, …) with {axes} map axes: reshape it, "
@@ -166,7 +176,7 @@ def _check_numbers(**numbers: int) -> None:
 
 
 def _check_options(dim_out: int, num_heads: int, num_axes: int, has_table: bool, content: bool) -> None:
-    if num_axes not in _CONVOLUTIONS:
+    if num_axes not in _NORMS:
         raise ValueError(f"got num_axes={num_axes!r}; want the number 1, 2 or 3")
     if dim_out % num_heads:
         fitting = [h for h in range(1, min(dim_out, 64) + 1) if dim_out % h == 0]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lambdanets.ops.layout import in_layout
 from lambdanets.ops.precision import at_least_fp32
 
 
@@ -11,20 +12,28 @@ def masked_batch_norm(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor
     """`norm(x)` for x (b, d, *N), its batch statistics taken over the positions where mask (b, *N) is True.
 
     Hidden positions are normalised by the same statistics; they may hold anything finite or not, and come out finite.
-    In eval mode, and without a mask, this is `norm(x)` of the visible positions.
+    In eval mode, and without a mask, this is `norm(x)` of the visible positions. With a mask the result's channels vary
+    fastest in memory.
     """
     if mask is None:
-        return norm(x)
+        return _norm(norm, x)
     hidden = ~mask[:, None]
-    channels_last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return _norm_visible(norm, x.masked_fill(hidden, 0), hidden, mask).contiguous(memory_format=layout)
+    normed = _norm_visible(norm, x.masked_fill(hidden, 0), hidden, mask)
+    return in_layout(normed[:, None], channels_last=True)[:, 0]
+
+
+def _norm(norm: nn.Module, x: Tensor) -> Tensor:
+    """`norm(x)`; maps of one axis as (b·n, d), for which PyTorch has a fast kernel."""
+    if x.ndim > 3 or not isinstance(norm, _BatchNorm):
+        return norm(x)
+    rows = x.mT
+    return norm(rows.flatten(0, 1)).unflatten(0, rows.shape[:2]).mT
 
 
 def _norm_visible(norm: nn.Module, x: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
     """The normalised map; x holds zeros where hidden."""
     if not isinstance(norm, _BatchNorm) or not (norm.training or norm.running_mean is None):
-        return norm(x)
+        return _norm(norm, x)
     wide = x.to(at_least_fp32(x.dtype))
     axes = [0, *range(2, x.ndim)]
     count = mask.sum().clamp(min=1).to(wide.dtype)

@@ -10,9 +10,10 @@ from torch import Tensor
 from lambdanets.ops.causal import causal_content, causal_table
 from lambdanets.ops.choice import check_names, find, profile_of, takes_reference
 from lambdanets.ops.content import apply_content, content_lambda
-from lambdanets.ops.contracts import Aligned, in_layout, is_channels_last, position
+from lambdanets.ops.contracts import position
 from lambdanets.ops.explanation import Explanation, explain_problem
 from lambdanets.ops.impl import reference
+from lambdanets.ops.layout import Aligned, in_layout, is_channels_last
 from lambdanets.ops.precision import autocast_dtype, own_precision
 from lambdanets.ops.problem import NormalizeKeys, Problem, check_masks, check_tensors
 
@@ -64,16 +65,18 @@ def apply_lambdas(
         find(impl, problem)  # a named order that is not able says so before anything is computed
     query, value = Aligned.apply(query), Aligned.apply(value)
     with own_precision(query.device.type):
-        parts = []
-        if key is not None and pair_mask is not None:
-            parts.append(causal_content(query, key, value, context_mask))
-        elif key is not None:
-            content = content_lambda(key, value, context_mask=context_mask, normalize_keys=normalize_keys)
-            parts.append(apply_content(query, content))
+        output = None
         if table is not None:
             seen = value if context_mask is None else value.masked_fill(~context_mask[:, None, None], 0)
-            parts.append(position(query, seen, table if pair_mask is None else causal_table(table), impl))
-    return in_layout(sum(parts[1:], start=parts[0]), is_channels_last(query))
+            output = position(query, seen, table if pair_mask is None else causal_table(table), impl)
+        if key is not None and pair_mask is not None:
+            content = causal_content(query, key, value, context_mask)
+            output = content if output is None else output + content
+        elif key is not None:
+            lambdas = content_lambda(key, value, context_mask=context_mask, normalize_keys=normalize_keys)
+            output = apply_content(query, lambdas, onto=output)
+    assert output is not None  # check_tensors wants a key or a table
+    return in_layout(output, is_channels_last(query))
 
 
 def explain(

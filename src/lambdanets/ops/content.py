@@ -54,7 +54,16 @@ def content_lambda(
         return (values @ keys.mT).mT
 
 
-def apply_content(query: Float[Tensor, "b h k *N"], content: Float[Tensor, "b k v"]) -> Float[Tensor, "b h v *N"]:
-    """λᶜᵀ q of shape (b, h, v, *N)."""
-    lambdas = content.mT.to(query.dtype)[:, None]
-    return (lambdas @ query.flatten(3)).unflatten(3, query.shape[3:])
+def apply_content(
+    query: Float[Tensor, "b h k *N"], content: Float[Tensor, "b k v"], onto: Tensor | None = None
+) -> Float[Tensor, "b h v *N"]:
+    """λᶜᵀ q of shape (b, h, v, *N), plus `onto` of that shape if given; its channels fastest in memory."""
+    output = torch.bmm(_by_position(query), content.to(query.dtype))
+    if onto is not None:
+        output += _by_position(onto)
+    return output.unflatten(1, (*query.shape[3:], query.shape[1])).movedim((-2, -1), (1, 2))
+
+
+def _by_position(maps: Tensor) -> Tensor:
+    """(b, h, c, *N) as (b, n·h, c)."""
+    return maps.movedim((1, 2), (-2, -1)).flatten(1, -2)

@@ -2,8 +2,7 @@
 
 `lambdanets::position` is one node of a compiled or exported graph, whatever the sizes. It saves its inputs only;
 its backward recomputes. As it is linear in each of its three inputs, its second derivative is made of itself.
-Gradients come back in the memory layout of their inputs: PyTorch's BatchNorm on CPU returns wrong gradients,
-silently, at batch 1 when the incoming gradient is strided like a transposed tensor (seen in 2.13 and 2.15).
+Gradients come back in the memory layout of their inputs (`layout.Aligned` says why).
 """
 
 from typing import Any
@@ -12,38 +11,24 @@ import torch
 from torch import Tensor
 
 from lambdanets.ops.choice import find
+from lambdanets.ops.layout import in_layout, is_channels_last
 from lambdanets.ops.precision import own_precision
 from lambdanets.ops.problem import Problem
-
-CHANNEL_AXES = (1, 2)
-"""Query, value and output have two channel axes, (h, k), (v, u) and (h, v), before their map axes."""
-
-
-def is_channels_last(tensor: Tensor) -> bool:
-    """Whether the channel axes of a (b, c1, c2, *N) tensor vary fastest in memory."""
-    return tensor.stride(-1) > tensor.stride(2) and tensor.stride(2) <= tensor.stride(1)
-
-
-def in_layout(tensor: Tensor, channels_last: bool) -> Tensor:
-    """The (b, c1, c2, *N) tensor, dense in memory: contiguous, or with its channel axes varying fastest."""
-    if not channels_last:
-        return tensor.contiguous()
-    return tensor.movedim(CHANNEL_AXES, (-2, -1)).contiguous().movedim((-2, -1), CHANNEL_AXES)
 
 
 @torch.library.custom_op("lambdanets::position", mutates_args=())
 def position(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
-    """Σ_{m,k,u} q[b,h,k,n] R[k,u,m−n] V[b,v,u,m] of shape (b, h, v, *N), in the layout and dtype of query."""
+    """Σ_{m,k,u} q[b,h,k,n] R[k,u,m−n] V[b,v,u,m] of shape (b, h, v, *N), in the dtype of query, channels fastest."""
     order = find(impl, Problem.of(query, None, value, table))
     q, v, r = _computable(query, value, table)
     with own_precision(query.device.type):
-        return in_layout(order.forward(q, v, r).to(query.dtype), is_channels_last(query))
+        return in_layout(order.forward(q, v, r).to(query.dtype), channels_last=True)
 
 
 @position.register_fake
 def _(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
     b, h, _, *size = query.shape
-    return in_layout(query.new_empty(b, h, value.shape[1], *size), is_channels_last(query))
+    return in_layout(query.new_empty(b, h, value.shape[1], *size), channels_last=True)
 
 
 @torch.library.custom_op("lambdanets::position_backward", mutates_args=())
@@ -134,24 +119,3 @@ position_backward.register_autograd(_double_backward, setup_context=_save_backwa
 
 def _wanted(gradients: tuple[Tensor, ...], needs: list[bool]) -> tuple[Tensor | None, ...]:
     return tuple(gradient if need else None for gradient, need in zip(gradients, needs, strict=True))
-
-
-class Aligned(torch.autograd.Function):
-    """The identity, whose gradient comes back dense in the layout of the input (see the top of this file)."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(tensor: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The tensor itself."""
-        return tensor.view_as(tensor)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Remember the layout."""
-        ctx.channels_last = is_channels_last(inputs[0])
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The gradient, rearranged in memory if need be."""
-        return in_layout(grad, ctx.channels_last)

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.cost import GEMM_RATE, Cost
+from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -58,9 +59,7 @@ def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
     """The position output, (b, h, v, *N), its channels fastest in memory."""
-    if query.ndim == 4:
-        return _forward(query[..., None, :], value[..., None, :], table[..., None, :])[..., 0, :]
-    return _forward(query, value, table)
+    return forward_on_plane(_forward, None, query, value, table)
 
 
 def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
@@ -80,15 +79,7 @@ def backward(
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of query, value and table; those not needed are None. The table's is in fp32 or wider."""
-    if query.ndim == 4:
-        lines = [tensor[..., None, :] for tensor in (grad, query, value, table)]
-        d_query, d_value, d_table = _backward(lines[0], lines[1], lines[2], lines[3], needs)
-        return (
-            None if d_query is None else d_query[..., 0, :],
-            None if d_value is None else d_value[..., 0, :],
-            None if d_table is None else d_table[..., 0, :],
-        )
-    return _backward(grad, query, value, table, needs)
+    return backward_on_plane(_backward, None, (grad, query, value, table), needs)
 
 
 def _backward(

@@ -1,10 +1,11 @@
 """Whole rows of E: every image at once, the queries of one row y against all positions m.
 
-    S[x, (b, h), m] = Σ_k q[x, (b, h), k] E[x, k, m]        y[b, (x, h), v] = Σ_m S[b, (x, h), m] V[b, m, v]
+    S[x, (h, b), m] = Σ_k q[x, (h, b), k] E[x, k, m]        y[b, (y, x, h), v] = Σ_m S[b, (y, x, h), m] V[b, m, v]
 
-Both are batched matrix products, over x and over b; between them one copy turns S around. E[x, k, m] of a row y is a
-slice of the table expanded along x (`tiles`), so E is never laid out as a whole. Right for small maps that see (nearly)
-all of themselves, where other orders drown in small products. The backward pass recomputes S a row at a time:
+Both are batched matrix products, the first over x for a row y, the second over b for a block of rows: as b lies inside
+h, the rows (y, x, h) of S of one image have a single stride and nothing is copied between the two. E[x, k, m] of a row
+y is a slice of the table expanded along x (`tiles`), so E is never laid out as a whole. Right for small maps that see
+(nearly) all of themselves, where other orders drown in small products. The backward pass recomputes S block by block:
 
     dV = Sᵀ · dy        dS = dy · Vᵀ        dq = dS · Eᵀ        dE = qᵀ · dS, gathered into dR
 """
@@ -16,16 +17,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.cost import GEMM_RATE, Cost
+from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
-from lambdanets.ops.tiles import Box, Tiling, add_expanded, expand_table, fit_gradient, fit_table, front, spans
+from lambdanets.ops.tiles import Box, Span, Tiling, add_expanded, expand_table, fit_gradient, fit_table, front, spans
 
 NAME = "dense"
 
 SECONDS = {False: (1 / 25e9, 18e-6), True: (1 / 27e9, 18e-6)}
 """Of a multiply-add and a call: fitted to five maps of up to 20 × 20 within 20 %; of the backward pass if True."""
-GROUP_NUMBERS = 2**20
-"""Numbers of S at most, unless one image alone has more: images are taken in groups."""
+BLOCK_NUMBERS = 2**19
+"""Numbers of S at most, unless one row of one image alone has more: images are taken in groups, rows in blocks."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -38,7 +40,8 @@ def cost(problem: Problem, backward: bool) -> Cost:
     p, size = problem, (1, *problem.query_size)[-max(2, len(problem.query_size)) :]
     multiply_adds = p.b * p.h * p.n * p.m * p.u * (3 * p.k + 2 * p.v if backward else p.k + p.v)
     row = size[-1] * p.h * p.m * p.u
-    scores = 2 * row * min(p.b, max(1, GROUP_NUMBERS // row))
+    images, rows = _block(p.b, size[-2], row)
+    scores = row * images * rows
     expanded = (3 if backward else 1) * size[-1] * p.k * (2 * size[-2] - 1) * p.u * p.m // size[-2]
     values = 2 * p.b * p.m * p.u * p.v
     calls = (12 if backward else 6) * p.n // size[-1]
@@ -52,22 +55,20 @@ def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
     """The position output, (b, h, v, *N), its channels fastest in memory."""
-    if query.ndim == 4:
-        return _forward(query[..., None, :], value[..., None, :], table[..., None, :])[..., 0, :]
-    return _forward(query, value, table)
+    return forward_on_plane(_forward, None, query, value, table)
 
 
 def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
-    rows = _Rows(query, value, table)
+    walk = _Walk(query, value, table)
     values = value.movedim((2, 1), (-2, -1)).transpose(-3, -2).movedim(-4, 1)  # b y' *lead' u x' v
-    values = values.reshape(value.shape[0], -1, value.shape[1])
+    values = values.reshape(value.shape[0], walk.m, value.shape[1])
     outputs = query.new_empty(query.shape[0], *query.shape[3:], query.shape[1], value.shape[1])
-    for box in rows.tiling.boxes():
-        expanded = expand_table(rows.table, rows.tiling, rows.tile, box).flatten(2)
-        for images, y in itertools.product(rows.groups, range(query.shape[-2])):
-            scores = rows.scores(rows.queries[*box.place, y][:, images], expanded[:, :, rows.offsets(y)])
-            output = torch.bmm(scores.flatten(1, 2), values[images])
-            outputs[images, *box.place, y].copy_(output.unflatten(1, scores.shape[1:3]))
+    for box in walk.tiling.boxes():
+        expanded = expand_table(walk.table, walk.tiling, walk.tile, box).flatten(2)
+        for images, block in itertools.product(walk.groups, walk.tiling.blocks):
+            scores = walk.scores(walk.queries_of(images, box, block), expanded, block)
+            output = outputs[images, *box.place, slice(*block)]
+            output.copy_(torch.bmm(_by_image(scores), values[images]).view(output.shape))
     return outputs.movedim((-2, -1), (1, 2))
 
 
@@ -79,47 +80,49 @@ def backward(
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of query, value and table; those not needed are None; in fp32 or wider."""
-    if query.ndim == 4:
-        lines = [tensor[..., None, :] for tensor in (grad, query, value, table)]
-        d_query, d_value, d_table = _backward(lines[0], lines[1], lines[2], lines[3], needs)
-        return (
-            None if d_query is None else d_query[..., 0, :],
-            None if d_value is None else d_value[..., 0, :],
-            None if d_table is None else d_table[..., 0, :],
-        )
-    return _backward(grad, query, value, table, needs)
+    return backward_on_plane(_backward, None, (grad, query, value, table), needs)
 
 
 def _backward(
     grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     wide = at_least_fp32(query.dtype)  # the sums want it, and the products are too small to gain from less
-    rows = _Gradients(grad.to(wide), query.to(wide), value.to(wide), table.to(wide))
-    for box in rows.tiling.boxes():
-        rows.visit(box, needs)
+    walk = _Gradients(grad.to(wide), query.to(wide), value.to(wide), table.to(wide))
+    for box in walk.tiling.boxes():
+        walk.visit(box, needs)
     size, (b, v, u) = value.shape[3:], value.shape[:3]
-    by_context = rows.d_values.view(b, size[-2], *size[:-2], u, size[-1], v)
+    by_context = walk.d_values.view(b, size[-2], *size[:-2], u, size[-1], v)
     return (
-        rows.d_queries.movedim((-2, -1), (1, 2)) if needs[0] else None,
+        walk.d_queries.movedim((-2, -1), (1, 2)) if needs[0] else None,
         by_context.movedim(1, -4).movedim((-1, -3), (1, 2)) if needs[1] else None,
-        fit_gradient(rows.d_table, table, size) if needs[2] else None,
+        fit_gradient(walk.d_table, table, size) if needs[2] else None,
     )
 
 
-class _Rows:
-    """Layouts, and the scores of one query row of a group of images."""
+def _block(images: int, rows: int, numbers: int) -> tuple[int, int]:
+    """How many images and query rows to take at a time, of so many scores a row of an image."""
+    images = min(images, max(1, BLOCK_NUMBERS // numbers))
+    return images, min(rows, max(1, BLOCK_NUMBERS // (numbers * images)))
+
+
+class _Walk:
+    """Layouts, and the scores of a block of query rows of a group of images."""
 
     def __init__(self, query: Tensor, value: Tensor, table: Tensor):
-        size = tuple(query.shape[3:])
-        self.tiling = Tiling(size, tuple(side - 1 for side in size), tile=size[-1], block=size[-2])
+        b, h, _, *size = query.shape
+        self.m = value.shape[2:].numel()
+        row = size[-1] * h * self.m
+        group, rows = _block(b, size[-2], row)
+        self.groups = [slice(*images) for images in spans(b, group)]
+        self.tiling = Tiling(tuple(size), tuple(side - 1 for side in size), tile=size[-1], block=rows)
         self.tile = (0, size[-1])
         self.table = fit_table(table, size, self.tiling.reach)
-        self.queries = query.movedim((0, 1, 2), (-3, -2, -1)).contiguous()  # *lead y x b h k
-        self.m = value.shape[2:].numel()
-        row = size[-1] * query.shape[1] * self.m
-        group = min(query.shape[0], max(1, GROUP_NUMBERS // row))
-        self.groups = [slice(*images) for images in spans(query.shape[0], group)]
-        self.by_column, self.by_image = query.new_empty(group * row), query.new_empty(group * row)
+        self.queries = query.movedim((1, 0, 2), (-3, -2, -1)).contiguous()  # *lead y x h b k
+        self.buffer = query.new_empty(rows * row * group)
+
+    def queries_of(self, images: slice, box: Box, block: Span) -> Tensor:
+        """Q as (y, x, h, b, k)."""
+        return self.queries[*box.place, slice(*block)][..., images, :]
 
     def offsets(self, y: int) -> slice:
         """Where the context of row y lies among the row offsets of the expanded table: all of the map's rows."""
@@ -127,15 +130,15 @@ class _Rows:
         first = (height - 1 - y) * (self.m // height)
         return slice(first, first + self.m)
 
-    def scores(self, queries: Tensor, table: Tensor) -> Tensor:
-        """S as (b, x, h, m) of queries (x, b, h, k)."""
-        x, b, h, _ = queries.shape
-        by_column, by_image = front(self.by_column, x, b, h, self.m), front(self.by_image, b, x, h, self.m)
-        torch.bmm(queries.flatten(1, 2), table, out=by_column.flatten(1, 2))
-        return by_image.copy_(by_column.transpose(0, 1))
+    def scores(self, queries: Tensor, expanded: Tensor, block: Span) -> Tensor:
+        """S as (y, x, h, b, m) of queries (y, x, h, b, k), in the buffer."""
+        scores = front(self.buffer, *queries.shape[:-1], self.m)
+        for row, query, y in zip(scores, queries, range(*block), strict=True):
+            torch.bmm(query.flatten(1, 2), expanded[:, :, self.offsets(y)], out=row.flatten(1, 2))
+        return scores
 
 
-class _Gradients(_Rows):
+class _Gradients(_Walk):
     """The backward pass."""
 
     def __init__(self, grad: Tensor, query: Tensor, value: Tensor, table: Tensor):
@@ -150,28 +153,35 @@ class _Gradients(_Rows):
     def visit(self, box: Box, needs: tuple[bool, bool, bool]) -> None:
         """What the queries of one box add to the gradients."""
         laid_out = expand_table(self.table, self.tiling, self.tile, box)
-        expanded, d_expanded = laid_out.flatten(2), torch.zeros_like(laid_out)
+        expanded, d_expanded = laid_out.flatten(2), torch.zeros_like(laid_out).flatten(2)
         transposed = expanded.transpose(1, 2).contiguous() if needs[0] else expanded
-        for images, y in itertools.product(self.groups, range(self.tiling.size[-2])):
-            queries, place = self.queries[*box.place, y][:, images], (images, *box.place, y)
-            offsets, grad = self.offsets(y), self.grads[place].flatten(1, 2)
+        for images, block in itertools.product(self.groups, self.tiling.blocks):
+            queries, grad = self.queries_of(images, box, block), self.grads[images, *box.place, slice(*block)]
+            by_image = grad.flatten(1, 3)
             if needs[1]:
-                scores = self.scores(queries, expanded[:, :, offsets]).flatten(1, 2)
-                self.d_values[images].baddbmm_(scores.transpose(1, 2), grad)
+                scores = _by_image(self.scores(queries, expanded, block))
+                self.d_values[images].baddbmm_(scores.mT, by_image)
             if not (needs[0] or needs[2]):
                 continue
-            d_scores = self._d_scores(grad, self.values[images], queries.shape)
-            if needs[0]:
-                d_query = torch.bmm(d_scores, transposed[:, offsets]).view(queries.shape)
-                self.d_queries[place].copy_(d_query.transpose(0, 1))
-            if needs[2]:
-                d_expanded.flatten(2)[:, :, offsets].baddbmm_(queries.flatten(1, 2).transpose(1, 2), d_scores)
+            d_scores = self._d_scores(by_image, self.values[images], queries.shape)
+            for y, d_row, query in zip(range(*block), d_scores, queries, strict=True):
+                d_row, offsets = d_row.flatten(1, 2), self.offsets(y)
+                if needs[0]:
+                    d_query = torch.bmm(d_row, transposed[:, offsets]).view(query.shape)
+                    self.d_queries[images, *box.place, y].copy_(d_query.movedim(2, 0))
+                if needs[2]:
+                    d_expanded[:, :, offsets] += torch.bmm(query.flatten(1, 2).mT, d_row)
         if needs[2]:
-            add_expanded(self.d_table, d_expanded, self.tiling, self.tile, box)
+            add_expanded(self.d_table, d_expanded.view(laid_out.shape), self.tiling, self.tile, box)
 
-    def _d_scores(self, grad: Tensor, values: Tensor, queries: torch.Size) -> Tensor:
-        """DS as (x, b·h, m)."""
-        x, b, h, _ = queries
-        by_image, by_column = front(self.by_image, b, x, h, self.m), front(self.by_column, x, b, h, self.m)
-        torch.bmm(grad, values, out=by_image.flatten(1, 2))
-        return by_column.copy_(by_image.transpose(0, 1)).flatten(1, 2)
+    def _d_scores(self, grads: Tensor, values: Tensor, queries: torch.Size) -> Tensor:
+        """DS as (y, x, h, b, m), in the buffer."""
+        d_scores = front(self.buffer, *queries[:-1], self.m)
+        for image, grad, value in zip(_by_image(d_scores), grads, values, strict=True):
+            torch.mm(grad, value, out=image)
+        return d_scores
+
+
+def _by_image(scores: Tensor) -> Tensor:
+    """S (y, x, h, b, m) as (b, (y, x, h), m), a view."""
+    return scores.movedim(3, 0).flatten(1, 3)

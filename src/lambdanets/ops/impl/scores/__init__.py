@@ -24,7 +24,7 @@ from lambdanets.ops.cost import GEMM_RATE, Cost
 from lambdanets.ops.impl.scores.gradients import Backward
 from lambdanets.ops.impl.scores.output import Forward
 from lambdanets.ops.impl.scores.walk import choose_tiling
-from lambdanets.ops.line import fold_map, fold_table, folded_sides, unfold_map, unfold_table_gradient
+from lambdanets.ops.line import backward_on_plane, folded_sides, forward_on_plane
 from lambdanets.ops.problem import Problem
 from lambdanets.ops.tiles import fit_gradient
 
@@ -65,10 +65,7 @@ def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
     """The position output, (b, h, v, *N), its channels fastest in memory."""
-    if query.ndim == 4:
-        output = _forward(fold_map(query, LINE), fold_map(value, LINE), fold_table(table, LINE))
-        return unfold_map(output, query.shape[-1])
-    return _forward(query, value, table)
+    return forward_on_plane(_forward, LINE, query, value, table)
 
 
 def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
@@ -86,15 +83,7 @@ def backward(
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of query, value and table; those not needed are None; in fp32 or wider."""
-    if query.ndim == 4:
-        folded = fold_map(grad, LINE), fold_map(query, LINE), fold_map(value, LINE)
-        d_query, d_value, d_table = _backward(folded[0], folded[1], folded[2], fold_table(table, LINE), needs)
-        return (
-            None if d_query is None else unfold_map(d_query, query.shape[-1]),
-            None if d_value is None else unfold_map(d_value, query.shape[-1]),
-            None if d_table is None else unfold_table_gradient(d_table, table),
-        )
-    return _backward(grad, query, value, table, needs)
+    return backward_on_plane(_backward, LINE, (grad, query, value, table), needs)
 
 
 def _backward(
