@@ -138,25 +138,30 @@ class Frame:
             return gradient[:, :, 0].transpose(2, 3) if self.turned else gradient[:, :, 0]
         return gradient
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the lines of a map are its rows as they lie."""
+        return not self.turned and self.column_order is None and self._missing == 0
+
+    @property
+    def _missing(self) -> int:
+        """Positions that a folded map lacks to be whole lines."""
+        return self.planes * self.rows * self.columns - math.prod(self.size)
+
     def lines(self, maps: Tensor) -> Tensor:
-        """Maps (c, *size) as (planes·rows, columns, c), contiguous; a folded map ends in zeros."""
-        if maps.stride(-1) == 1:  # a blocked transpose, where PyTorch would walk element by element
-            flat = maps.reshape(maps.shape[0], -1).t().contiguous()
-        else:
-            flat = maps.movedim(0, -1).reshape(-1, maps.shape[0])
+        """Maps (*size, c) as (planes·rows, columns, c), contiguous, a view where that is possible; ends in zeros."""
         if self.turned:
-            return flat.view(*self.size, -1).transpose(0, 1).contiguous()
-        missing = self.planes * self.rows * self.columns - flat.shape[0]
-        if missing:
-            flat = F.pad(flat, (0, 0, 0, missing))
+            return maps.transpose(0, 1).contiguous()
+        flat = maps.reshape(-1, maps.shape[-1])
+        if self._missing:
+            flat = F.pad(flat, (0, 0, 0, self._missing))
         return flat.view(self.planes * self.rows, self.columns, -1)
 
-    def unlines(self, lines: Tensor, maps: Tensor) -> None:
-        """Write (planes·rows, columns, c) into the contiguous maps (c, *size): the inverse of `lines`."""
+    def unlines(self, lines: Tensor) -> Tensor:
+        """Lines (planes·rows, columns, c) as maps (*size, c), a view: the inverse of `lines`."""
         if self.turned:
-            lines = lines.transpose(0, 1)
-        flat = lines.reshape(-1, maps.shape[0])[: math.prod(self.size)]
-        maps.view(maps.shape[0], -1).copy_(flat.t())
+            return lines.transpose(0, 1)
+        return lines.flatten(0, 1)[: math.prod(self.size)].view(*self.size, -1)
 
     def steps(self) -> Iterator["Step"]:
         """What is computed at a time: a few rows (of every block) of one plane."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lambdanets.ops.impl.fourier_rows.frame import Frame
 from lambdanets.ops.impl.fourier_rows.slab import Slab
+from lambdanets.ops.layout import CHANNEL_AXES, in_layout
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
 
@@ -32,14 +33,15 @@ def why_not(problem: Problem) -> str | None:
 def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
-    """The position output, (b, h, v, *N), in fp32 or wider."""
+    """The position output, (b, h, v, *N), in fp32 or wider, its channels fastest in memory."""
     query, value, table = _wide(query, value, table)
     slab = Slab(query, value, table)
-    out = query.new_empty(*query.shape[:2], slab.v, *query.shape[3:])
+    query, value = _by_position(query), _by_position(value)
+    out = query.new_empty(*query.shape[:-1], slab.v)
     for images in _image_groups(slab.frame, query.shape[0]):
         spectrum = slab.spectra.of_values(value[images])
         queries = [_lines(slab.frame, q) for q in query[images]]
-        outputs = [q.new_empty(*q.shape[:3], slab.v) for q in queries]
+        outputs = [_space(slab.frame, y) for y in out[images]]
         for step in slab.frame.steps():
             lines = slab.lines(spectrum, step)
             for blocks, rows in slab.frame.lines_of(step):
@@ -48,7 +50,7 @@ def forward(
                     _put_product(y, rows, _take(q, rows), lambdas[:, :, i])
         for image, y in zip(out[images], outputs, strict=True):
             _write(slab.frame, y, image)
-    return out
+    return out.movedim((-2, -1), (1, 2))
 
 
 def backward(
@@ -61,13 +63,15 @@ def backward(
     """Gradients of query, value and table; those not needed are None."""
     grad, query, value, table = _wide(grad, query, value, table)
     slab = Slab(query, value, table)
+    grad, query, value = _by_position(grad), _by_position(query), _by_position(value)
     d_query = query.new_empty(query.shape) if needs[0] else None
     d_value = value.new_empty(value.shape) if needs[1] else None
     d_numbers = torch.zeros_like(slab.numbers) if needs[2] else None
     for images in _image_groups(slab.frame, query.shape[0]):
         spectrum = slab.spectra.of_values(value[images])
         d_spectrum = None if d_value is None else torch.zeros_like(spectrum)
-        parts = [_Image.of(slab.frame, q, g, needs[0]) for q, g in zip(query[images], grad[images], strict=True)]
+        d_queries = query[images, :0] if d_query is None else d_query[images]
+        parts = [_Image.of(slab.frame, *p) for p in zip(query[images], grad[images], d_queries, strict=True)]
         for step in slab.frame.steps():
             lines = (slab.lines if needs[0] else slab.empty_lines)(spectrum, step)
             last = 0
@@ -81,7 +85,11 @@ def backward(
                 _write(slab.frame, part.d_query, image)
         if d_value is not None and d_spectrum is not None:
             slab.spectra.values_gradient(d_spectrum, d_value[images])
-    return d_query, d_value, None if d_numbers is None else slab.table_gradient(d_numbers, table)
+    return (
+        None if d_query is None else d_query.movedim((-2, -1), (1, 2)),
+        None if d_value is None else d_value.movedim((-2, -1), (1, 2)),
+        None if d_numbers is None else slab.table_gradient(d_numbers, table),
+    )
 
 
 class _Image(NamedTuple):
@@ -93,10 +101,9 @@ class _Image(NamedTuple):
     """Empty if not needed."""
 
     @classmethod
-    def of(cls, frame: Frame, query: Tensor, grad: Tensor, needs_query: bool) -> "_Image":
-        """The lines of a query (h, k, *N) and of a gradient (h, v, *N)."""
-        lines = _lines(frame, query)
-        return cls(lines, _lines(frame, grad), torch.empty_like(lines) if needs_query else lines.new_empty(0))
+    def of(cls, frame: Frame, query: Tensor, grad: Tensor, d_query: Tensor) -> "_Image":
+        """The lines of a query (*N, h, k), of a gradient (*N, h, v), and space for those of the query's gradient."""
+        return cls(_lines(frame, query), _lines(frame, grad), _space(frame, d_query) if d_query.numel() else d_query)
 
 
 def _rows_back(slab: Slab, lines: Tensor, blocks: slice, rows: slice, images: list[_Image]) -> None:
@@ -125,22 +132,34 @@ def _image_groups(frame: Frame, b: int) -> Iterator[slice]:
     return (slice(first, min(b, first + frame.images)) for first in range(0, b, frame.images))
 
 
+def _by_position(maps: Tensor) -> Tensor:
+    """(b, c1, c2, *N) as (b, *N, c1, c2), contiguous."""
+    return in_layout(maps, channels_last=True).movedim(CHANNEL_AXES, (-2, -1))
+
+
 def _lines(frame: Frame, maps: Tensor) -> Tensor:
-    """Maps (c1, c2, *N) as (lines, columns, c1, c2), columns in the frame's order."""
-    lines = frame.lines(maps.flatten(0, 1))
+    """Maps (*N, c1, c2) as (lines, columns, c1, c2), columns in the frame's order; a view where that is possible."""
+    lines = frame.lines(maps.flatten(-2))
     if frame.column_order is not None:
         lines = lines[:, frame.column_order]
-    return lines.unflatten(2, maps.shape[:2])
+    return lines.unflatten(2, maps.shape[-2:])
+
+
+def _space(frame: Frame, maps: Tensor) -> Tensor:
+    """Space for the lines of maps (*N, c1, c2): these maps themselves where that is possible."""
+    shape = (frame.planes * frame.rows, frame.columns, *maps.shape[-2:])
+    return maps.view(shape) if frame.is_plain else maps.new_empty(shape)
 
 
 def _write(frame: Frame, lines: Tensor, maps: Tensor) -> None:
-    """The inverse of `_lines`, into the maps."""
-    lines = lines.flatten(2)
+    """The inverse of `_lines`, into the maps, unless it is there already."""
+    if frame.is_plain:
+        return
     if frame.column_order is not None:
         ordered = torch.empty_like(lines)
         ordered[:, frame.column_order] = lines
         lines = ordered
-    frame.unlines(lines, maps.flatten(0, 1))
+    maps.copy_(frame.unlines(lines.flatten(2)).view(maps.shape))
 
 
 def _take(lines: Tensor, rows: slice) -> Tensor:

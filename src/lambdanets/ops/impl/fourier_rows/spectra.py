@@ -108,9 +108,9 @@ class Spectra:
         torch.mm(self._odd.T, spare, out=hat[1::2])
 
     def of_values(self, value: Tensor) -> Tensor:
-        """Values (images, v, u, *size) as V̂ of shape (f·g, planes, block·c·u, images·v)."""
-        fr, width = self.frame, value.shape[0] * value.shape[1]
-        channels = value.movedim(2, 0).flatten(0, 2)  # (u·images·v, *size)
+        """Values (images, *size, v, u) as V̂ of shape (f·g, planes, block·c·u, images·v)."""
+        fr, width = self.frame, value.shape[0] * value.shape[-2]
+        channels = value.movedim(-1, 0).movedim(1, -2).flatten(-2).movedim(0, -2).flatten(-2)  # (*size, u·images·v)
         x = torch.matmul(self.column.analyse, fr.lines(channels))
         x = x.view(fr.planes, fr.rows, fr.frequencies, 2, -1)
         if self.block is None:
@@ -122,7 +122,7 @@ class Spectra:
         return x.permute(0, 2, 3, 1, 4).reshape(x.shape[0], fr.planes, -1, width)
 
     def values_gradient(self, gradient: Tensor, value: Tensor) -> None:
-        """Write the gradient of values (images, v, u, *size) from that of V̂: the adjoint of `of_values`."""
+        """Write the gradient of values (images, *size, v, u) from that of V̂: the adjoint of `of_values`."""
         fr = self.frame
         if self.block is None:
             x = gradient.view(fr.frequencies, fr.planes, fr.rows, 2, -1).permute(1, 2, 0, 3, 4)
@@ -133,13 +133,8 @@ class Spectra:
             x = x.view(fr.frequencies, fr.blocks, 2, fr.planes, fr.block, -1)
             x = x.permute(3, 1, 4, 0, 2, 5).flatten(1, 2)[:, : fr.rows]
         x = torch.matmul(self.column.analyse.T, x.reshape(fr.planes * fr.rows, fr.frequencies * 2, -1))
-        images, v, u = value.shape[:3]
-        if u == 1:
-            fr.unlines(x, value.flatten(0, 2))
-            return
-        channels = value.new_empty(u * images * v, *fr.size)
-        fr.unlines(x, channels)
-        value.copy_(channels.unflatten(0, (u, images, v)).movedim(0, 2))
+        by_channel = fr.unlines(x).unflatten(-1, (value.shape[-1], value.shape[0], value.shape[-2]))  # u images v
+        value.copy_(by_channel.movedim(-2, 0).movedim(-2, -1))
 
     def of_table(self, cropped: Tensor) -> Tensor:
         """R̂ of the cropped (k, u, *reach) table: c, then (planes, f·g, k, window, u)."""
