@@ -1,6 +1,7 @@
 """`evaluate` and `predict` on runs that are whole, half-written, damaged or of another version."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -181,6 +182,38 @@ def test_the_example_pictures_are_read(trained_run: Path, capsys: pytest.Capture
     code, out, _ = told(["predict", str(trained_run), str(pictures), "--json"], capsys)
     assert code == 0
     assert len(out.splitlines()) == len(list(pictures.iterdir()))
+
+
+ODD_NAMES = (os.fsdecode(b"bad\xff\xfe.png"), "\x1b[2Jred.png", "two\nlines.png", "<i>λ 日本.png")
+
+
+def test_odd_names_are_shown_as_text_everywhere(
+    trained_run: Path, digit: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ODD_NAMES:
+        shutil.copy(digit, folder / name)
+        (folder / f"broken {name}").write_text("a letter")
+    page = tmp_path / "page.html"
+    assert main(["predict", str(trained_run), str(folder), "--page", str(page)]) == 1
+    text = page.read_text(encoding="utf-8")
+    table = capfd.readouterr().out
+    assert main(["predict", str(trained_run), str(folder), "--json"]) == 1
+    lines = capfd.readouterr().out
+    for shown in (r"bad\xff\xfe.png", r"\x1b[2Jred.png", r"two\nlines.png"):
+        assert shown in text
+        assert shown in " ".join(table.split())
+    assert "&lt;i&gt;λ 日本.png" in text
+    assert not {"\x1b", "\r"} & set(table + text + lines)
+    names = [Path(json.loads(line)["image"]).name for line in lines.splitlines()]
+    assert {name for name in names if not name.startswith("broken")} == set(ODD_NAMES)  # none is lost
+
+
+def test_a_mistake_about_an_odd_name_is_plain_text(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "\x1b[2J" + os.fsdecode(b"\xff")])
+    assert r"\x1b[2J\xff is not there" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from lambdanets.cli.finished import FinishedRun
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.data.images import ImageError, read_image
 from lambdanets.data.scan import ENOUGH_SIDE, digit_inputs
+from lambdanets.printable import printable
 from lambdanets.report.picture import as_seen
 from lambdanets.report.predictions_page import THUMBNAIL, Answer
 
@@ -73,7 +74,7 @@ def answer_table(answers: Sequence[Answer]) -> None:
     for heading in ("image", *(f"{place}." for place in range(1, NUM_TOP + 1))):
         table.add_column(heading, overflow="fold")
     for answer in answers:
-        table.add_row(str(answer.path), *_cells(answer))
+        table.add_row(printable(answer.path), *_cells(answer))
     print_table(table)
     for answer in answers:
         if answer.error:

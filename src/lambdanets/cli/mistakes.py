@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lambdanets.printable import printable
+
 EXIT_FAILED = 1
 """The command was right, but the work could not be done."""
 EXIT_MISTAKE = 2
@@ -13,8 +15,8 @@ _RED, _PLAIN = "\033[31m", "\033[0m"
 
 
 def report_mistake(error: Exception) -> None:
-    """Print the error's sentences as one line, red on a terminal."""
-    text = "lambdanets: " + " ".join(str(error).split())
+    """Print the error's sentences as one line, names in it as they can be shown, red on a terminal."""
+    text = "lambdanets: " + printable(" ".join(str(error).split()))
     print(f"{_RED}{text}{_PLAIN}" if sys.stderr.isatty() else text, file=sys.stderr)
 
 

@@ -33,6 +33,7 @@ def predict(
     from lambdanets.cli.answers import answer_table, check_page, predict_images
     from lambdanets.cli.finished import open_finished
     from lambdanets.data.images import find_images
+    from lambdanets.printable import printable
     from lambdanets.report.predictions_page import predictions_page
     from lambdanets.whole_file import write_whole
 
@@ -44,11 +45,11 @@ def predict(
         finished = open_finished(run, device)
         answers = predict_images(found, finished)
         if page is not None:
-            write_whole(page, predictions_page(answers, str(run)).encode())
+            write_whole(page, predictions_page(answers, printable(run)).encode())
     for answer in answers if json_ else ():
-        print(json.dumps(answer.as_json(), ensure_ascii=False))
+        print(json.dumps(answer.as_json()))  # escapes what is not ASCII: no name can upset a terminal, and none is lost
     if not json_:
         answer_table(answers)
         if page is not None:
-            print(f"page  {page}")
+            print(f"page  {printable(page)}")
     return EXIT_FAILED if any(answer.error for answer in answers) else 0

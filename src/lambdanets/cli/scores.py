@@ -3,6 +3,7 @@
 from typing import Any
 
 from lambdanets.cli.finished import FinishedRun
+from lambdanets.printable import printable
 from lambdanets.report.files import ReportFiles
 from lambdanets.report.judgement import Judgement
 
@@ -36,4 +37,4 @@ def describe_scores(scores: dict[str, Any], judgement: Judgement, run: FinishedR
     recorded = run.result.get(f"{split}_correct")
     agreement = "As the run recorded." if scores["as_recorded"] else f"The run had recorded {recorded} right."
     page = ReportFiles(run.folder.path).page
-    return "\n".join([*lines, "", agreement, *([f"report  {page}"] if page.exists() else [])])
+    return "\n".join([*lines, "", agreement, *([f"report  {printable(page)}"] if page.exists() else [])])

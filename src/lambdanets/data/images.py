@@ -13,6 +13,8 @@ from jaxtyping import Float
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from lambdanets.printable import printable
+
 MAX_PIXELS = 64 * 10**6
 """A file of a few kilobytes can claim more pixels than the machine has memory for."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -22,7 +24,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", "
 
 
 class ImageError(ValueError):
-    """A file that gives no image, and why."""
+    """A file that gives no image, and why, in one line that can be shown, whatever the file is called."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 _STRIP_PIXELS = 2**20
@@ -107,7 +112,7 @@ def _check_size(file: Image.Image, path: Path, max_pixels: int) -> None:
 
 
 def _too_large(path: Path, max_pixels: int) -> str:
-    return f"{path} has more than {max_pixels / 1e6:g} million pixels."
+    return f"{path} has more than {max_pixels / 1e6:g} million pixels: make it smaller, or cut out what is to be read."
 
 
 def _upright(file: Image.Image, enough: int | None) -> Image.Image:

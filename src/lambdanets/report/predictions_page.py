@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from lambdanets.printable import printable
 from lambdanets.report.page import render
 from lambdanets.report.picture import data_uri, on_white
 
@@ -51,7 +52,7 @@ def _card(answer: Answer) -> dict[str, Any]:
     assert answer.seen is not None
     seen = on_white(answer.seen)
     return {
-        "name": answer.path.name,
+        "name": printable(answer.path.name),
         "given": data_uri(answer.given, "JPEG"),
         "given_size": answer.given.size,
         "seen": data_uri(seen),

@@ -1,9 +1,11 @@
 """The files that a finished run gains: pictures and the page."""
 
 import json
+import shlex
 
 from torch import nn
 
+from lambdanets.printable import printable
 from lambdanets.report.figures import draw_confusion, draw_mistakes, draw_predictions
 from lambdanets.report.files import ReportFiles
 from lambdanets.report.findings import Findings, find_out
@@ -37,7 +39,7 @@ def write_report(task: ClassificationTask, model: nn.Module, folder: RunFolder) 
         records=read_journal(folder.metrics),
         command=command,
         environment=environment,
-        folder=str(folder.path),
+        folder=printable(shlex.quote(str(folder.path))),
     )
     write_whole(files.page, page.encode())
     return findings
