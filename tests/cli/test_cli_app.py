@@ -119,6 +119,14 @@ def test_no_verb_has_no_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         (["explain", "--scope", "none", "--no-content"], "leaves nothing to compute"),
         (["explain", "--causal"], "wanted one side"),
         (["explain", "--dtype", "int8"], "int8"),
+        (["explain", "--map", "99999999x99999999"], "wanted sides of at most 65,536"),
+        (["explain", "--map", "1000000x1000000"], "wanted sides of at most 65,536"),
+        (["explain", "--map", "9" * 5000], "wanted sides of at most 65,536"),
+        (["explain", "--map", "4097x4096"], "16,781,312 positions, more than 16,777,216"),
+        (["explain", "--map", "65536x65536x65536"], "281,474,976,710,656 positions"),
+        (["explain", "--scope", "131073"], "wanted sides of at most 131,071"),
+        (["explain", "--batch", "99999999999999999999"], "more than 16,777,216"),
+        (["explain", "--dim", "16777220"], "more than 16,777,216"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -171,6 +179,22 @@ def test_explain_shows_every_order_and_the_choice(capsys: pytest.CaptureFixture[
 def test_explain_answers_for_any_number_of_axes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", *arguments]) == 0
     assert "reference" in capsys.readouterr().out
+
+
+def test_a_size_that_no_machine_has_is_refused_before_anything_is_loaded() -> None:
+    program = (
+        "import sys\n"
+        "from lambdanets.cli import main\n"
+        "try: main(['explain', '--map', '99999999x99999999'])\n"
+        "except SystemExit as ended: sys.exit(0 if ended.code == 2 and 'torch' not in sys.modules else 1)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+
+
+@pytest.mark.parametrize("size", ["65536x256", "4096x4096", "256x256x256"])
+def test_the_largest_maps_are_explained(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--map", size]) == 0
+    assert "n=16777216" in capsys.readouterr().out
 
 
 def test_models_lists_networks_with_their_counts(capsys: pytest.CaptureFixture[str]) -> None:

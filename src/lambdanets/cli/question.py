@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, Token
 
 if TYPE_CHECKING:
     from lambdanets.ops import Problem
+
+MAX_SIDE = 2**16
+"""Positions along one axis of a map that can be asked about."""
+MAX_NUMBER = 2**24
+"""Positions of a whole map, and images, channels, …: far beyond what any machine computes, and answered at once."""
 
 
 def whole_number(_: type, tokens: Sequence[Token]) -> int:
@@ -47,25 +53,17 @@ class Question:
 
 def problem_of(question: Question) -> "Problem":
     """The `Problem` that is asked about; ValueError for sizes that do not fit together."""
-    import torch
+    q = question
+    _check_numbers(q)
+    sizes = _map_of(q)
+    scope = None if q.scope == "none" else _sides(q.scope, "--scope", "23, 7x7 or none", 2 * MAX_SIDE - 1)
+    if scope is None and not q.content:
+        raise ValueError("--scope none --no-content leaves nothing to compute: drop one of them.")
+    import torch  # after what can be refused in an instant
 
     from lambdanets.ops import Problem
     from lambdanets.ops.problem import check_scope
 
-    q = question
-    sizes = _sides(q.map, "--map", "64x64")
-    scope = None if q.scope == "none" else _sides(q.scope, "--scope", "23, 7x7 or none")
-    for name in ("batch", "dim", "dim_key", "heads", "dim_intra"):
-        if getattr(q, name) < 1:
-            raise ValueError(f"--{name.replace('_', '-')}: got {getattr(q, name)}, wanted 1 or more.")
-    if q.dim % q.heads:
-        raise ValueError(f"--dim {q.dim} is not divisible by --heads {q.heads}: change one of them.")
-    if len(sizes) > 3:
-        raise ValueError(f"--map: got {len(sizes)} sides '{q.map}', wanted one to three.")
-    if q.causal and len(sizes) != 1:
-        raise ValueError(f"--causal: got the map {q.map}, wanted one side: on more, 'before' means nothing.")
-    if scope is None and not q.content:
-        raise ValueError("--scope none --no-content leaves nothing to compute: drop one of them.")
     if scope is not None:
         scope = check_scope(scope * len(sizes) if len(scope) == 1 else scope, len(sizes))
     return Problem(
@@ -75,8 +73,33 @@ def problem_of(question: Question) -> "Problem":
     )  # fmt: skip
 
 
-def _sides(text: str, option: str, example: str) -> tuple[int, ...]:
+def _check_numbers(q: Question) -> None:
+    for name in ("batch", "dim", "dim_key", "heads", "dim_intra"):
+        option, number = f"--{name.replace('_', '-')}", getattr(q, name)
+        if number < 1:
+            raise ValueError(f"{option}: got {number}, wanted 1 or more.")
+        if number > MAX_NUMBER:
+            raise ValueError(f"{option}: got {number}, more than {MAX_NUMBER:,}: ask about a smaller layer.")
+    if q.dim % q.heads:
+        raise ValueError(f"--dim {q.dim} is not divisible by --heads {q.heads}: change one of them.")
+
+
+def _map_of(q: Question) -> tuple[int, ...]:
+    sizes = _sides(q.map, "--map", "64x64", MAX_SIDE)
+    if len(sizes) > 3:
+        raise ValueError(f"--map: got {len(sizes)} sides '{q.map}', wanted one to three.")
+    if prod(sizes) > MAX_NUMBER:
+        raise ValueError(f"--map: got {q.map}, {prod(sizes):,} positions, more than {MAX_NUMBER:,}: ask about less.")
+    if q.causal and len(sizes) != 1:
+        raise ValueError(f"--causal: got the map {q.map}, wanted one side: on more, 'before' means nothing.")
+    return sizes
+
+
+def _sides(text: str, option: str, example: str, most: int) -> tuple[int, ...]:
     sides = text.split("x")
-    if not all(side.isdecimal() and int(side) > 0 for side in sides):
+    if not all(side.isascii() and side.isdecimal() and side.strip("0") for side in sides):
         raise ValueError(f"{option}: got '{text}', wanted whole numbers above 0 joined by x, such as {example}.")
+    digits = len(str(most))  # of longer ones Python itself would complain, or take its time
+    if any(len(side.lstrip("0")) > digits or int(side) > most for side in sides):
+        raise ValueError(f"{option}: got '{text}', wanted sides of at most {most:,}: ask about a smaller one.")
     return tuple(int(side) for side in sides)
