@@ -171,6 +171,50 @@ def test_ctrl_c_saves_and_the_printed_command_goes_on_to_the_same_bits(tmp_path:
 
 def test_a_run_that_diverges_says_why_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wild = ["--set", "optimizer.name=sgd", "--set", "optimizer.learning_rate=1e30"]
-    code = main(["train", "--out", str(tmp_path / "run"), *TEN_STEPS, *wild])
-    assert code == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--out", str(tmp_path / "run"), *TEN_STEPS, *wild])
+    assert ended.value.code == 1
     assert re.search(r"the loss is (nan|inf) at step \d+: a lower optimizer.learning_rate", capsys.readouterr().err)
+
+
+def disk_full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def disk_full_inside_torch(*_: object, **__: object) -> None:
+    try:
+        disk_full()
+    finally:
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 550912 vs 550804")
+
+
+@pytest.mark.parametrize(
+    ("place", "fail", "file"),
+    [
+        ("lambdanets.training.checkpoint.torch.save", disk_full_inside_torch, "checkpoints/step-00000004"),
+        ("os.fsync", disk_full, ""),
+    ],
+    ids=["checkpoint", "first-file"],
+)
+def test_a_full_disk_is_told_with_the_way_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], place: str, fail: Callable[..., None], file: str
+) -> None:
+    run = tmp_path / "run"
+    call = ["train", "--out", str(run), *SHORT, "--set", f"epochs={4 * 16 / 1287}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, fail)
+        try:
+            code = main(call)
+        except SystemExit as ended:
+            code = ended.code
+    said = capfd.readouterr().err
+    assert code == 1
+    assert len(said.splitlines()) <= 3
+    assert "No space left on device" in said
+    assert file in said
+    if (run / "metrics.jsonl").exists():
+        assert (
+            f"is intact: free some space there, then go on with\nlambdanets train digits --out {run} --resume" in said
+        )
+        assert main([*call, "--resume"]) == 0
+    assert not list(run.rglob("*.tmp"))

@@ -10,6 +10,7 @@ from lambdanets.training.config import Config
 from lambdanets.training.folder import RunFolder, read_config
 from lambdanets.training.override import from_json, with_assignments
 from lambdanets.training.run import Run, begin_run, prepare_run, resume_run
+from lambdanets.whole_file import append_line
 
 
 def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) -> tuple[Config, RunFolder]:
@@ -57,8 +58,7 @@ def record_command(folder: RunFolder, recipe: str, assignments: list[str], resum
     """Add a line to the folder's command.txt that repeats this call in a shell."""
     settings = [word for assignment in assignments for word in ("--set", assignment)]
     words = ["lambdanets", "train", recipe, "--out", str(folder.path), *settings, *["--resume"] * resume]
-    with open(folder.command, "a", encoding="utf-8") as file:
-        file.write(shlex.join(words) + "\n")
+    append_line(folder.command, shlex.join(words))
 
 
 def open_folder(run: Run, folder: RunFolder, resume: bool) -> None:

@@ -36,9 +36,13 @@ def describe_next(folder: RunFolder) -> str:
 def describe_interruption(run: Run, folder: RunFolder) -> str:
     """Where the run stands, and the command that goes on."""
     return (
-        f"Saved at step {run.state.step} of {run.num_steps}. To continue:\n"
-        f"lambdanets train {run.config.recipe} --out {folder.path} --resume"
+        f"Saved at step {run.state.step} of {run.num_steps}. To continue:\n{resume_command(run.config.recipe, folder)}"
     )
+
+
+def resume_command(recipe: str, folder: RunFolder) -> str:
+    """What to type to go on with the run in a folder."""
+    return f"lambdanets train {recipe} --out {shlex.quote(str(folder.path))} --resume"
 
 
 def fresh_folder(recipe: str) -> Path:

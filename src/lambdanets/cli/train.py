@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lambdanets.cli.mistakes import EXIT_FAILED, mistakes_reported, report_mistake
+from lambdanets.cli.mistakes import mistakes_reported
 
 
 def train(
@@ -26,12 +26,9 @@ def train(
         resume: Continue the run in the folder, exactly where it stopped.
     """
     from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
-    from lambdanets.cli.progress import TrainingProgress
-    from lambdanets.cli.summary import describe_interruption, describe_next, describe_result, fresh_folder
-    from lambdanets.training.classification import ClassificationTask
-    from lambdanets.training.interrupt import StopRequest
-    from lambdanets.training.loop import DivergedError
-    from lambdanets.training.run import finish_run, read_result, train_run
+    from lambdanets.cli.summary import describe_next, describe_result, fresh_folder
+    from lambdanets.cli.training import train_to_the_end
+    from lambdanets.training.run import read_result
 
     with mistakes_reported():
         config, folder = choose_run(recipe, out or fresh_folder(recipe), set_ or [], resume)
@@ -41,19 +38,4 @@ def train(
         run = prepare_chosen(config, folder, resume)
         open_folder(run, folder, resume)
         record_command(folder, recipe, set_ or [], resume)
-    try:
-        with StopRequest() as stop, TrainingProgress(run) as progress:
-            finished = train_run(run, folder, watch=progress.show, stop=stop)
-    except (DivergedError, OSError) as error:
-        report_mistake(error)
-        return EXIT_FAILED
-    if not finished:
-        print(describe_interruption(run, folder))
-        return 128 + (stop.signal_number or 0)
-    print(describe_result(finish_run(run, folder), folder), flush=True)
-    from lambdanets.report.write import write_report  # a second to load, which would delay the first step
-
-    if isinstance(run.task, ClassificationTask):
-        write_report(run.task, run.state.average.model, folder)
-    print(describe_next(folder))
-    return 0
+    return train_to_the_end(run, folder)

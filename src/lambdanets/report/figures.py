@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from lambdanets.report.findings import Findings
 from lambdanets.report.picture import NEGATIVE, POSITIVE, on_white
+from lambdanets.whole_file import write_picture
 
 INK, WRONG = "#1c1c1c", tuple(level / 255 for level in POSITIVE)
 BLUES = LinearSegmentedColormap.from_list("blues", ["white", tuple(level / 255 for level in NEGATIVE)])
@@ -37,7 +37,7 @@ def draw_confusion(findings: Findings, path: Path) -> None:
     axes.set(xlabel="predicted", ylabel="true", title=_title(findings))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    FigureCanvasAgg(figure).print_png(str(path))
+    write_picture(path, figure)
 
 
 def draw_predictions(findings: Findings, path: Path) -> None:
@@ -73,7 +73,7 @@ def _draw_images(findings: Findings, indices: Sequence[int], path: Path, title: 
             panel.set_title(names[said], fontsize=10, color=INK, pad=2)
         else:
             panel.set_title(f"{names[said]}, is {names[true]}", fontsize=9, color=WRONG, weight="bold", pad=2)
-    FigureCanvasAgg(figure).print_png(str(path))
+    write_picture(path, figure)
 
 
 def _title(findings: Findings) -> str:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import torch
 
-from lambdanets.whole_file import flush_folder
+from lambdanets.whole_file import flush_folder, writing
 
 FORMAT = 1
 
@@ -46,13 +46,30 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """The path of a new, whole checkpoint in `folder`; older ones than the newest `keep` are removed."""
+    """The path of a new, whole checkpoint in `folder`; older ones than the newest `keep` are removed.
+
+    Raises:
+        NotWrittenError: it cannot be written; those before are intact.
+    """
     final, draft = folder / f"step-{step:08d}", folder / f"step-{step:08d}.tmp"
     if final.exists():
         if is_sound(final):
             return final  # resumed here, and asked to save again before a step was taken
         _remove(final)
     shutil.rmtree(draft, ignore_errors=True)
+    with writing(final):
+        try:
+            _write_draft(draft, step, state)
+            os.replace(draft, final)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)  # of a save that failed: it would hold the room that is missing
+        flush_folder(folder)
+    for old in list_checkpoints(folder)[keep:]:
+        _remove(old)
+    return final
+
+
+def _write_draft(draft: Path, step: int, state: dict[str, Any]) -> None:
     draft.mkdir(parents=True)
     with open(draft / "state.pt", "wb") as file:
         torch.save(state, file)
@@ -62,11 +79,6 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
         json.dump(manifest, file)
         _flush(file)
     flush_folder(draft)
-    os.replace(draft, final)
-    flush_folder(folder)
-    for old in list_checkpoints(folder)[keep:]:
-        _remove(old)
-    return final
 
 
 def load_newest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:

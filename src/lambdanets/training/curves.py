@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from lambdanets.training.journal import Record
+from lambdanets.whole_file import write_picture
 
 
 def draw_curves(records: list[Record], path: Path, *, title: str) -> None:
     """Write a PNG of three panels over the epochs; thin lines are single steps, thick ones their running mean."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and only finished runs need it
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # slow to import, and only finished runs need it
 
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     figure.suptitle(title)
@@ -25,7 +25,7 @@ def draw_curves(records: list[Record], path: Path, *, title: str) -> None:
             panel.legend(frameon=False)
         panel.set(xlabel="epoch", title=name.replace("_", " "))
         panel.grid(alpha=0.3)
-    FigureCanvasAgg(figure).print_png(str(path))
+    write_picture(path, figure)
 
 
 def running_mean(values: list[float], memory: float = 0.9) -> list[float]:

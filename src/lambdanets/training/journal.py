@@ -2,10 +2,9 @@
 
 import json
 import math
-import os
 from pathlib import Path
 
-from lambdanets.whole_file import write_whole
+from lambdanets.whole_file import append_line, write_whole
 
 Record = dict[str, float | int | str | None]
 
@@ -19,12 +18,7 @@ class Journal:
     def append(self, record: Record) -> None:
         """One more line. Numbers that JSON does not know (NaN, infinity) are written as null."""
         known = {name: None if _unknown_to_json(value) else value for name, value in record.items()}
-        line = json.dumps(known, allow_nan=False) + "\n"
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        append_line(self._path, json.dumps(known, allow_nan=False))
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step` steps, and a torn last line: they are about to happen again."""

@@ -1,0 +1,37 @@
+"""A line about a mistake is short and in words, whatever is wrong."""
+
+import pytest
+
+from lambdanets.cli.mistakes import LONGEST, report_mistake, sentence, shortened
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(36, "File name too long", "aaa"), "aaa: File name too long."),
+        (OSError(28, "No space left on device"), "standard output could not be written: No space left on device."),
+        (OSError("odd"), "odd"),
+        (ValueError("got 1, wanted 2."), "got 1, wanted 2."),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_system_s_number_is_left_out(error: Exception, words: str) -> None:
+    assert sentence(error) == words
+
+
+def test_a_long_path_loses_its_middle_and_the_words_stay() -> None:
+    said = shortened(f"lambdanets: {'folder/' * 60}config.json cannot be read: put it back.")
+    assert said.startswith("lambdanets: folder/folder")
+    assert said.endswith("config.json cannot be read: put it back.")
+    assert "…" in said
+    assert len(said) <= LONGEST
+
+
+def test_what_fits_is_left_as_it_is() -> None:
+    text = "a" * LONGEST
+    assert shortened(text) == text
+
+
+def test_no_line_is_longer(capsys: pytest.CaptureFixture[str]) -> None:
+    report_mistake(ValueError("many words " * 100))
+    assert len(capsys.readouterr().err.rstrip("\n")) == LONGEST
