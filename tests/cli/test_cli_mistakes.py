@@ -7,6 +7,7 @@ import pytest
 
 from lambdanets.cli import main
 from lambdanets.cli.app import app
+from lambdanets.cli.mistakes import LONGEST
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.override import field_names
 
@@ -106,7 +107,16 @@ def wrong_places() -> Iterator[list[str]]:
     yield ["train", "--out", "torn", "--resume"]
 
 
-GENERATORS = (unknown_verbs, unknown_options, unknown_fields, wrong_values, wrong_sizes, wrong_places)
+def empty_words() -> Iterator[list[str]]:
+    """As a shell leaves them where a variable is not set."""
+    for words in (["--out", ""], ["--out="], [""], ["digits", "--out", "", "--resume"], ["--set", ""], ["--set="]):
+        yield ["train", *words]
+    yield from (["tune", ""], ["tune", "--out", ""], ["explain", "--profile", ""], ["models", ""], ["evaluate", ""])
+    yield from (["predict", "", "file"], ["predict", "empty", ""], ["predict", "empty", "file", "--page", ""])
+    yield from ([""], ["", "train"], ["doctor", ""], ["evaluate", "empty", "--device", ""])
+
+
+GENERATORS = (empty_words, unknown_verbs, unknown_options, unknown_fields, wrong_values, wrong_sizes, wrong_places)
 MISTAKES = [arguments for generate in GENERATORS for arguments in generate()]
 
 
@@ -137,5 +147,6 @@ def test_a_mistake_is_told_shortly_and_leaves_nothing(
     assert shown.out == ""
     assert shown.err.startswith("lambdanets: ")
     assert len(shown.err.splitlines()) <= 3
+    assert len(shown.err) <= LONGEST + 1
     assert "Traceback" not in shown.err
     assert {path: path.read_bytes() if path.is_file() else b"" for path in tmp_path.rglob("*")} == before

@@ -2,6 +2,8 @@
 
 import pytest
 
+from lambdanets.cli import main
+from lambdanets.cli.empty_word import check_words
 from lambdanets.cli.mistakes import LONGEST, report_mistake, sentence, shortened
 
 
@@ -35,3 +37,22 @@ def test_what_fits_is_left_as_it_is() -> None:
 def test_no_line_is_longer(capsys: pytest.CaptureFixture[str]) -> None:
     report_mistake(ValueError("many words " * 100))
     assert len(capsys.readouterr().err.rstrip("\n")) == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["train", "--out", ""], "--out: got an empty word"),
+        (["train", "--out="], "--out: got an empty word"),
+        (["evaluate", ""], "lambdanets: got an empty word"),
+    ],
+)
+def test_the_option_that_got_nothing_is_named(
+    words: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert option in capsys.readouterr().err
+
+
+def test_a_field_may_be_empty() -> None:
+    check_words(["train", "--set", "model_options.global_pool=", "--set=model_options.global_pool="])

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from lambdanets.cli.broken_pipe import EXIT_PIPE, fall_silent
+from lambdanets.cli.empty_word import check_words
 from lambdanets.cli.mistakes import EXIT_FAILED, EXIT_MISTAKE, report_mistake
 from lambdanets.cli.stored_help import stored_help
 
@@ -30,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    try:
+        check_words(words)
+    except ValueError as error:
+        report_mistake(error)
+        return EXIT_MISTAKE
     shown = stored_help(words)
     if shown is not None:
         print(shown, end="")
