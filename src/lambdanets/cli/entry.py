@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lambdanets.cli.broken_pipe import EXIT_PIPE, fall_silent
 from lambdanets.cli.empty_word import check_words
 from lambdanets.cli.mistakes import EXIT_FAILED, EXIT_MISTAKE, report_mistake
+from lambdanets.cli.stopped import NOTHING_BEGUN, stopping_told
 from lambdanets.cli.stored_help import stored_help
 
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
+        print("lambdanets: stopped.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         fall_silent()
@@ -40,10 +42,11 @@ def _run(words: list[str]) -> int:
     if shown is not None:
         print(shown, end="")
         return 0
-    from cyclopts import CycloptsError
+    with stopping_told(lambda: NOTHING_BEGUN):
+        from cyclopts import CycloptsError
 
-    from lambdanets.cli.app import app
-    from lambdanets.cli.console import OutputConsole
+        from lambdanets.cli.app import app
+        from lambdanets.cli.console import OutputConsole
 
     try:
         code = app(words, exit_on_error=False, print_error=False, console=OutputConsole())

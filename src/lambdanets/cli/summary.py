@@ -4,7 +4,9 @@ import shlex
 from datetime import datetime
 from pathlib import Path
 
+from lambdanets.cli.stopped import NOTHING_BEGUN
 from lambdanets.report.files import ReportFiles
+from lambdanets.training.checkpoint import list_checkpoints
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.journal import Record
 from lambdanets.training.run import Run
@@ -38,6 +40,18 @@ def describe_interruption(run: Run, folder: RunFolder) -> str:
     return (
         f"Saved at step {run.state.step} of {run.num_steps}. To continue:\n{resume_command(run.config.recipe, folder)}"
     )
+
+
+def describe_standing(path: Path, recipe: str) -> str:
+    """What the folder of a run that was stopped outside its steps holds, and the command that goes on."""
+    folder = RunFolder(path)
+    if not folder.config.exists():
+        return NOTHING_BEGUN
+    if folder.result.exists():
+        return f"Trained and judged; to write its report:\nlambdanets evaluate {shlex.quote(str(path))} --report"
+    saved = list_checkpoints(folder.checkpoints)
+    where = f"Saved at step {int(saved[0].name.removeprefix('step-'))}" if saved else "Begun, no step saved yet"
+    return f"{where}. To continue:\n{resume_command(recipe, folder)}"
 
 
 def resume_command(recipe: str, folder: RunFolder) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lambdanets.cli.mistakes import mistakes_reported
+from lambdanets.cli.stopped import NOTHING_BEGUN, stopping_told
 
 
 def train(
@@ -25,17 +26,20 @@ def train(
         set_: Change a field of the recipe's config, as field=value; any number of times.
         resume: Continue the run in the folder, exactly where it stopped.
     """
-    from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
-    from lambdanets.cli.summary import describe_next, describe_result, fresh_folder
-    from lambdanets.cli.training import train_to_the_end
-    from lambdanets.training.run import read_result
+    with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads
+        from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
+        from lambdanets.cli.summary import describe_next, describe_result, describe_standing, fresh_folder
+        from lambdanets.cli.training import train_to_the_end
+        from lambdanets.training.run import read_result
 
-    with mistakes_reported():
-        config, folder = choose_run(recipe, out or fresh_folder(recipe), set_ or [], resume)
-        if resume and (result := read_result(folder)):
-            print(f"This run is finished.\n{describe_result(result, folder)}\n{describe_next(folder)}")
-            return 0
-        run = prepare_chosen(config, folder, resume)
-        open_folder(run, folder, resume)
-        record_command(folder, recipe, set_ or [], resume)
-    return train_to_the_end(run, folder)
+    path = out or fresh_folder(recipe)
+    with stopping_told(lambda: describe_standing(path, recipe)):
+        with mistakes_reported():
+            config, folder = choose_run(recipe, path, set_ or [], resume)
+            if resume and (result := read_result(folder)):
+                print(f"This run is finished.\n{describe_result(result, folder)}\n{describe_next(folder)}")
+                return 0
+            run = prepare_chosen(config, folder, resume)
+            open_folder(run, folder, resume)
+            record_command(folder, recipe, set_ or [], resume)
+        return train_to_the_end(run, folder)
