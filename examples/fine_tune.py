@@ -7,30 +7,30 @@ classifier is new; what lies below it learns ten times more slowly. One form (on
 """
 
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from lambdanets import create_model
+from lambdanets import create_model, load_run
 from lambdanets.data.digits import DigitsConfig
-from lambdanets.models import load_weights
 
 STEPS, BATCH = 21, 32
 
 
 def main() -> None:
     torch.manual_seed(0)
-    model = create_model("lambda_tiny", num_classes=10, in_chans=1)
+    model, config = create_model("lambda_tiny", num_classes=10, in_chans=1), DigitsConfig()
     if len(sys.argv) > 1:
-        load_weights(model, Path(sys.argv[1]) / "weights.safetensors")
+        run = load_run(sys.argv[1])
+        model, config = run.model.train(), run.config.data  # with the run's own options
     model.reset_classifier(2)
     classifier = list(model.classifier.parameters())
     body = [p for name, p in model.named_parameters() if not name.startswith("classifier.")]
     optimizer = torch.optim.AdamW([{"params": body, "lr": 1e-3}, {"params": classifier, "lr": 1e-2}])
 
-    data = DigitsConfig(validation_forms=(8,)).load()
+    data = replace(config, validation_forms=(8,)).load()
     order = np.random.default_rng(0).permutation(len(data.train))
     for step in range(STEPS):
         chosen = order[step * BATCH : (step + 1) * BATCH]

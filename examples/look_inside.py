@@ -7,14 +7,12 @@ map, but its output is linear in the values, so the weights can be had: y_n = Σ
 """
 
 import sys
-from pathlib import Path
 
 import torch
 
-from lambdanets import create_model
+from lambdanets import create_model, load_run
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.layers import interactions
-from lambdanets.models import load_weights
 
 
 def draw(weights: torch.Tensor, queried: tuple[int, int]) -> list[str]:
@@ -27,13 +25,14 @@ def draw(weights: torch.Tensor, queried: tuple[int, int]) -> list[str]:
 
 @torch.no_grad()
 def main() -> None:
-    model = create_model("lambda_tiny", num_classes=10, in_chans=1).eval()
+    model, config = create_model("lambda_tiny", num_classes=10, in_chans=1).eval(), DigitsConfig()
     if len(sys.argv) > 1:
-        load_weights(model, Path(sys.argv[1]) / "weights.safetensors")
+        run = load_run(sys.argv[1])
+        model, config = run.model, run.config.data
     seen = {}
     layer = model.c2[0].mixer
     layer.register_forward_pre_hook(lambda _, inputs: seen.update(x=inputs[0]))
-    images, labels = DigitsConfig().load().train.plain(torch.arange(1).numpy())
+    images, labels = config.load().train.plain(torch.arange(1).numpy())
     model(images)
     height, width = seen["x"].shape[2:]
     row, column = height // 2, width // 2

@@ -1,5 +1,6 @@
 """What the documents say is so: code runs, commands exist, links lead somewhere, counts are counted again."""
 
+import json
 import re
 import runpy
 import shlex
@@ -175,14 +176,31 @@ def test_example_fine_tunes(trained_run, monkeypatch, capsys):
     assert re.search(r"digits of another hand: [\d.]+% right", out)
 
 
-def test_example_classifies(trained_run, tmp_path, monkeypatch, capsys):
-    from PIL import Image
-    from sklearn.datasets import load_digits
+def test_example_classifies_as_predict_does(trained_run, monkeypatch, capsys):
+    pictures = sorted((ROOT / "examples" / "pictures").iterdir())
+    capsys.readouterr()
+    assert main(["predict", str(trained_run), *map(str, pictures), "--json"]) == 0
+    answers = [json.loads(line)["top"][:3] for line in capsys.readouterr().out.splitlines()]
+    run_example("classify.py", monkeypatch, trained_run, *pictures)
+    told = [line.split("  ")[1:] for line in capsys.readouterr().out.splitlines()]
+    assert told == [[f"{a['label']}: {a['probability']:.1%}" for a in answer] for answer in answers]
+    assert len(told) == 5
 
-    picture = tmp_path / "digit.png"
-    Image.fromarray((load_digits().images[0] * 15).astype("uint8")).save(picture)
-    run_example("classify.py", monkeypatch, trained_run, picture)
-    assert len(re.findall(r"\d: \d+\.\d%", capsys.readouterr().out)) == 3
+
+@pytest.fixture(scope="module")
+def smaller_run(tmp_path_factory):
+    """A run whose network is not the one that the recipe names by default, as in the tour."""
+    folder = tmp_path_factory.mktemp("runs") / "smaller"
+    settings = ("model_options.dim_key=8", "data.image_size=36", "epochs=0.1", "num_threads=1")
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert main(["train", "digits", "--out", str(folder), *words]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("example", ["look_inside.py", "fine_tune.py"])
+def test_examples_open_a_run_of_other_options(example, smaller_run, monkeypatch, capsys):
+    run_example(example, monkeypatch, smaller_run)
+    assert ("map of 9 × 9" if example == "look_inside.py" else "of another hand") in capsys.readouterr().out
 
 
 def test_all_examples_are_run_here():

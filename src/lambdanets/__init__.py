@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lambdanets.finished import load_run as load_run
     from lambdanets.layers import LambdaLayer as LambdaLayer
     from lambdanets.layers import PositionTable as PositionTable
     from lambdanets.models import create_model as create_model
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["LambdaLayer", "PositionTable", "apply_lambdas", "create_model", "explain", "list_models"]
+__all__ = ["LambdaLayer", "PositionTable", "apply_lambdas", "create_model", "explain", "list_models", "load_run"]
 
 # Loaded on first use: `lambdanets --help` must not wait for torch.
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "list_models": "lambdanets.models",
     "apply_lambdas": "lambdanets.ops",
     "explain": "lambdanets.ops",
+    "load_run": "lambdanets.finished",
 }
 
 

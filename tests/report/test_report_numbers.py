@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from lambdanets.cli.finished import FinishedRun, open_finished
+from lambdanets.finished import FinishedRun, load_run
 from lambdanets.layers import PositionTable
 from lambdanets.report.ablation import without_positions
 from lambdanets.report.baselines import nearest_neighbour, support_vectors
@@ -16,7 +16,7 @@ from lambdanets.report.judgement import Judgement, judge
 
 @pytest.fixture(scope="module")
 def finished(trained_run) -> FinishedRun:
-    return open_finished(trained_run)
+    return load_run(trained_run)
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 1), (1, 1), (0, 510), (503, 510), (510, 510), (3, 7)])

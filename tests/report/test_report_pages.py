@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from lambdanets.cli import main
-from lambdanets.cli.finished import open_finished
+from lambdanets.finished import load_run
 from lambdanets.report.files import ReportFiles
 from lambdanets.report.predictions_page import Answer, predictions_page
 from lambdanets.report.report_page import report_page
@@ -101,7 +101,7 @@ def test_every_picture_can_be_read(name: str, request: pytest.FixtureRequest) ->
 
 
 def test_the_report_says_what_it_should(page: str, trained_run: Path) -> None:
-    finished = open_finished(trained_run)
+    finished = load_run(trained_run)
     text = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL))
     text = " ".join(text.split())
     result = finished.result
@@ -143,7 +143,7 @@ def test_a_perfect_run_and_a_hopeless_one_have_reports_too(trained_run: Path) ->
 
     from lambdanets.report.findings import find_out
 
-    finished = open_finished(trained_run)
+    finished = load_run(trained_run)
     findings = find_out(finished.task, finished.model)
     labels = findings.judgement.labels
     for shift, sentence in ((0, "Every image was read right."), (1, "The worst 24 of 510 mistakes")):

@@ -4,13 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from lambdanets.cli.console import plain_table, print_table
-from lambdanets.cli.finished import FinishedRun
-from lambdanets.data.digits import DigitsConfig
-from lambdanets.data.images import ImageError, read_image
-from lambdanets.data.scan import ENOUGH_SIDE, digit_inputs
+from lambdanets.data.images import ImageError
+from lambdanets.finished import FinishedRun
 from lambdanets.printable import printable
 from lambdanets.report.picture import as_seen
 from lambdanets.report.predictions_page import THUMBNAIL, Answer
@@ -47,25 +44,19 @@ def predict_images(paths: Sequence[Path], run: FinishedRun) -> list[Answer]:
 @torch.no_grad()
 def _answer(path: Path, run: FinishedRun) -> Answer:
     try:
-        picture = read_image(path, enough=ENOUGH_SIDE)
+        picture = run.read(path)
     except ImageError as error:
         return Answer(path=path, error=str(error))
-    inputs = _inputs(picture, run)
-    probabilities = run.model(inputs.to(run.config.device)).softmax(1)[0].cpu()
+    inputs = run.inputs([picture])
+    probabilities = run.model(inputs).softmax(1)[0].cpu()
     best = probabilities.topk(min(NUM_TOP, len(probabilities)))
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     return Answer(
         path=path,
         top=tuple((str(label), share) for share, label in zip(*map(torch.Tensor.tolist, best), strict=True)),
         given=picture,
-        seen=as_seen(inputs, run.config.data.preprocess)[0],
+        seen=as_seen(inputs.cpu(), run.config.data.preprocess)[0],
     )
-
-
-def _inputs(picture: Image.Image, run: FinishedRun) -> torch.Tensor:
-    if not isinstance(run.config.data, DigitsConfig):
-        raise ValueError(f"{run.folder.path} is a run of '{run.config.recipe}', which predict does not know yet.")
-    return digit_inputs([picture], run.config.data)
 
 
 def answer_table(answers: Sequence[Answer]) -> None:

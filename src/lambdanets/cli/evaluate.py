@@ -27,12 +27,12 @@ def evaluate(
         report: Write the run's pictures and its report.html anew.
         device: Where the network runs: cpu or cuda; by default where it was trained.
     """
-    from lambdanets.cli.finished import open_finished
     from lambdanets.cli.scores import describe_scores, scores_of
+    from lambdanets.finished import load_run
     from lambdanets.report.judgement import judge
 
     with mistakes_reported():
-        finished = open_finished(run, device)
+        finished = load_run(run, device)
         if report:
             from lambdanets.report.write import write_report  # loads what draws, which takes a second
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lambdanets.printable import printable
 from lambdanets.whole_file import NotWrittenError
 
 EXIT_FAILED = 1
@@ -20,7 +21,7 @@ _RED, _PLAIN = "\033[31m", "\033[0m"
 
 def report_mistake(error: Exception) -> None:
     """Print the error's sentences as one line of at most `LONGEST` characters, red on a terminal."""
-    text = shortened("lambdanets: " + " ".join(sentence(error).split()))
+    text = shortened("lambdanets: " + printable(" ".join(sentence(error).split())))
     print(f"{_RED}{text}{_PLAIN}" if sys.stderr.isatty() else text, file=sys.stderr)
 
 

@@ -31,8 +31,8 @@ def predict(
         device: Where the network runs: cpu or cuda; by default where it was trained.
     """
     from lambdanets.cli.answers import answer_table, check_page, predict_images
-    from lambdanets.cli.finished import open_finished
     from lambdanets.data.images import find_images
+    from lambdanets.finished import load_run
     from lambdanets.printable import printable
     from lambdanets.report.predictions_page import predictions_page
     from lambdanets.whole_file import write_whole
@@ -42,7 +42,7 @@ def predict(
             raise ValueError("got no image: name image files, or folders of them, after the run.")
         check_page(page)
         found = find_images(images)
-        finished = open_finished(run, device)
+        finished = load_run(run, device)
         answers = predict_images(found, finished)
         if page is not None:
             write_whole(page, predictions_page(answers, printable(run)).encode())

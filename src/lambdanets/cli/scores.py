@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lambdanets.cli.finished import FinishedRun
+from lambdanets.finished import FinishedRun
 from lambdanets.printable import printable
 from lambdanets.report.files import ReportFiles
 from lambdanets.report.judgement import Judgement

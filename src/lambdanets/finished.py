@@ -1,14 +1,24 @@
-"""A finished run as the verbs need it: its config, its task with the data, its trained network."""
+"""A finished run brought back to life: its config, its task with the data, its trained network, its way of seeing.
+
+Letters: b batch, y rows and x columns of pixels.
+"""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
 
 from lambdanets import __version__
+from lambdanets.data.digits import DigitsConfig
+from lambdanets.data.images import read_image
+from lambdanets.data.scan import ENOUGH_SIDE, digit_inputs
 from lambdanets.models import load_weights
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.classification import ClassificationTask
@@ -29,14 +39,33 @@ class FinishedRun:
     model: nn.Module
     """The trained network, in eval mode."""
     result: Record
+    """What its result.json says."""
+
+    def read(self, path: Path | str) -> Image.Image:
+        """The picture in an image file, as large as `inputs` can use it; ImageError for a file that gives none."""
+        return read_image(Path(path), enough=ENOUGH_SIDE)
+
+    def inputs(self, pictures: Sequence[Image.Image]) -> Float[Tensor, "b c y x"]:
+        """What the network is to be given for these pictures, on its device: they go the way of its training images.
+
+        Raises:
+            ValueError: the run was trained on data for which no such way is known.
+        """
+        if not isinstance(self.config.data, DigitsConfig):
+            raise ValueError(f"{self.folder.path} is a run of '{self.config.recipe}', which reads no pictures yet.")
+        return digit_inputs(pictures, self.config.data).to(self.config.device)
 
 
-def open_finished(path: Path, device: str | None = None) -> FinishedRun:
-    """The run in a folder; nothing is written. Sets the number of CPU threads to the run's, so that it gives its bits.
+def load_run(path: Path | str, device: str | None = None) -> FinishedRun:
+    """The run that `lambdanets train` left in a folder; nothing is written.
+
+    Sets the number of CPU threads to the run's, so that it gives its bits. `device` is where the network shall be; by
+    default where it was trained.
 
     Raises:
         ValueError: the folder is no run, not a finished one, of another version, or damaged.
     """
+    path = Path(path)
     folder = RunFolder(path)
     if not path.is_dir():
         raise ValueError(f"{path} is {'not a folder' if path.exists() else 'not there'}: give the folder of a run.")
@@ -60,8 +89,9 @@ def _config_of(folder: RunFolder) -> Config:
     try:
         return from_json(find_recipe(str(stored.get("recipe"))), stored)
     except ValueError as error:
+        reason = shorten(str(error), 120, placeholder=" …")  # not the list of all fields that would be right
         raise ValueError(
-            f"{folder.path} is a run of lambdanets {_version_of(folder)}, this is {__version__}: {error}"
+            f"{folder.path} is a run of lambdanets {_version_of(folder)}, this is {__version__}: {reason}"
         ) from error
 
 
