@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lambdanets.cli import main
+from lambdanets.training.claim import claimed
 from lambdanets.training.journal import read_journal
 
 SHORT = ["--set", "batch_size=16", "--set", "num_threads=1"]
@@ -218,3 +219,14 @@ def test_a_full_disk_is_told_with_the_way_on(
         )
         assert main([*call, "--resume"]) == 0
     assert not list(run.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("words", [[], ["--resume"]], ids=["anew", "resumed"])
+def test_a_folder_that_is_trained_into_is_refused_and_untouched(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with claimed(tmp_path), pytest.raises(SystemExit) as ended:
+        main(["train", "--out", str(tmp_path), *SHORT, *words])
+    assert ended.value.code == 2
+    assert "is being trained into by another process" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """`lambdanets train`: run a recipe into a folder, or go on with one."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -30,16 +31,18 @@ def train(
         from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
         from lambdanets.cli.summary import describe_next, describe_result, describe_standing, fresh_folder
         from lambdanets.cli.training import train_to_the_end
+        from lambdanets.training.claim import claimed
         from lambdanets.training.run import read_result
 
     path = out or fresh_folder(recipe)
-    with stopping_told(lambda: describe_standing(path, recipe)):
+    with stopping_told(lambda: describe_standing(path, recipe)), ExitStack() as held:
         with mistakes_reported():
             config, folder = choose_run(recipe, path, set_ or [], resume)
             if resume and (result := read_result(folder)):
                 print(f"This run is finished.\n{describe_result(result, folder)}\n{describe_next(folder)}")
                 return 0
             run = prepare_chosen(config, folder, resume)
+            held.enter_context(claimed(path))
             open_folder(run, folder, resume)
             record_command(folder, recipe, set_ or [], resume)
         return train_to_the_end(run, folder)
