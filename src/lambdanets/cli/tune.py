@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 from lambdanets.cli.mistakes import mistakes_reported
+from lambdanets.whole_file import check_writable, writing
 
 
 def tune(out: Path = Path("lambdanets-profile.json")) -> None:
@@ -19,6 +20,7 @@ def tune(out: Path = Path("lambdanets-profile.json")) -> None:
     with mistakes_reported():
         if not out.parent.is_dir() or out.is_dir():
             raise ValueError(f"--out: got '{out}', wanted a file in a folder that exists.")
+        check_writable(out)  # before a minute of measuring
         from rich.progress import track
 
         from lambdanets.ops.cost import BUILT_IN
@@ -29,10 +31,8 @@ def tune(out: Path = Path("lambdanets-profile.json")) -> None:
         name = f"{platform.node()}, {platform.processor() or platform.machine()}"
         for latest in track(calibrate(name, problems), "measuring", total=len(problems)):
             profile = latest
-        try:
+        with writing(out):
             profile.save(out)
-        except OSError as error:
-            raise ValueError(f"--out: cannot write '{out}' ({error.strerror}); name a file you may write.") from error
     for order in profile.forward:
         ahead, back = profile.forward[order], profile.backward[order]
         print(f"{order:<14} forward × {ahead.factor:4.2f}  backward × {back.factor:4.2f}  of the built-in prediction")
