@@ -4,6 +4,7 @@ Times are CPU time of the process, which other jobs on the machine disturb least
 process above what it held before, parameters and input not counted.
 """
 
+import ctypes
 import datetime
 import gc
 import platform
@@ -81,6 +82,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
     """Peak resident memory of one call above the level before it; run this in a fresh process (Linux)."""
     call()  # libraries load and keep their workspaces
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what the allocator keeps from the first call would hide the second's need
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
     call()

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-GEMM_RATE = 65e9
-"""Multiply-adds a second of a large fp32 matrix product on one core of the machine the built-in prices come from."""
+Prices = Mapping[str, tuple[float, float]]
+"""Seconds that one of each kind of work takes, forward and backward, on one core of the built-in machine.
+
+That is a server with AVX-512, near 90 G multiply-adds a second in a large fp32 matrix product. The prices of all orders
+were fitted at once, non-negative and by relative error, to random problems: `python -m benchmarks.prices`.
+"""
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,13 @@ class Cost:
     """Real multiply-adds."""
     extra_bytes: int
     """Peak memory beyond inputs and outputs."""
-    efficiency: float
-    """The share of the matrix-product rate that the order reaches, above 0."""
+    seconds: float
+    """Predicted time on one core of the built-in machine."""
 
-    @property
-    def seconds(self) -> float:
-        """Predicted time on one core of the machine the built-in prices come from."""
-        return self.multiply_adds / (GEMM_RATE * self.efficiency)
+
+def total(work: Mapping[str, float], prices: Prices, backward: bool) -> float:
+    """Seconds that this much work of each kind takes."""
+    return sum(prices[kind][backward] * count for kind, count in work.items())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from lambdanets.ops.choice import ORDERS, Order, why_not
 from lambdanets.ops.cost import Pace, Profile
 from lambdanets.ops.explanation import Measurement
+from lambdanets.ops.layout import in_layout
 from lambdanets.ops.problem import Problem
 
 SLOWER = 12
@@ -103,7 +104,7 @@ def _tensors(p: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         (p.k, p.u, *(p.scope or ())), (p.b, p.h, p.v, *p.query_size),
     )  # fmt: skip
     query, value, table, grad = (torch.randn(shape, generator=generator).to(p.dtype) for shape in shapes)
-    return query, value, table, grad
+    return in_layout(query, True), in_layout(value, True), table, in_layout(grad, True)  # as layers have them
 
 
 def _interleaved(calls: dict[tuple[str, bool], Callable[[], object]], seconds: float) -> dict[tuple[str, bool], float]:

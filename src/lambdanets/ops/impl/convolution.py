@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import GEMM_RATE, Cost
+from lambdanets.ops.cost import Cost, Prices, total
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import at_least_fp32
@@ -30,8 +30,11 @@ NAME = "convolution"
 GROUP_NUMBERS = 2**19
 """Lambdas, or numbers of unfolded windows, at a time; unless those of a single value channel are more."""
 
-SECONDS = {False: (1 / 26e9, 90e-6, 4e-9), True: (1 / 8e9, 250e-6, 15e-9)}
-"""A multiply-add, an image and a number of the lambdas, forward and backward: fitted to random problems."""
+PRICES: Prices = {
+    "products": (1.6e-11, 2.6e-10), "applied": (0, 0), "lambdas": (1.7e-09, 2.8e-09),
+    "images": (1.4e-05, 0.00011), "setup": (0.00015, 0.00013),
+}  # fmt: skip
+"""Of a multiply-add of the windows, one with a query, a lambda, an image and a call."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -41,18 +44,21 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
+def work(problem: Problem) -> dict[str, float]:
+    """How much of each kind the forward pass does."""
+    p, lambdas = problem, problem.b * problem.n * problem.k * problem.v
+    products = lambdas * math.prod(p.reach) * p.u
+    return {"products": products, "applied": lambdas * p.h, "lambdas": lambdas, "images": p.b * p.u, "setup": 1}
+
+
 def cost(problem: Problem, backward: bool) -> Cost:
     """b·n·r²·k·u·v multiply-adds, window entries outside the map included; a group of lambdas in memory."""
-    p, window = problem, math.prod(problem.reach)
-    numbers = p.b * p.n * p.k * p.v
-    multiply_adds = numbers * (window * p.u + p.h)
-    extra = 2 * max(GROUP_NUMBERS, p.n * p.k)
+    p, done = problem, work(problem)
+    multiply_adds, extra = done["products"] + done["applied"], 2 * max(GROUP_NUMBERS, p.n * p.k)
     if backward:
-        multiply_adds = numbers * (3 * window * p.u + 2 * p.h)
-        extra += 2 * max(GROUP_NUMBERS, p.n * p.u * window)
-    rate, image, number = SECONDS[backward]
-    seconds = multiply_adds * rate + p.b * p.u**0.5 * image + numbers * number
-    return Cost(multiply_adds, extra * p.itemsize, efficiency=multiply_adds / seconds / GEMM_RATE)
+        multiply_adds = 3 * done["products"] + 2 * done["applied"]
+        extra += 2 * max(GROUP_NUMBERS, p.n * p.u * math.prod(p.reach))
+    return Cost(round(multiply_adds), extra * p.itemsize, total(done, PRICES, backward))
 
 
 def forward(

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import GEMM_RATE, Cost
+from lambdanets.ops.cost import Cost, Prices, total
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -24,8 +24,11 @@ from lambdanets.ops.tiles import Box, Span, Tiling, add_expanded, expand_table, 
 
 NAME = "dense"
 
-SECONDS = {False: (1 / 25e9, 18e-6), True: (1 / 27e9, 18e-6)}
-"""Of a multiply-add and a call: fitted to five maps of up to 20 × 20 within 20 %; of the backward pass if True."""
+PRICES: Prices = {
+    "queries": (1.2e-11, 3.1e-11), "values": (1.4e-11, 3.1e-11), "scores": (4.5e-10, 1.4e-09),
+    "table": (2.2e-09, 8.6e-09), "rows": (1.7e-05, 3.7e-05), "setup": (9.9e-05, 0.0002),
+}  # fmt: skip
+"""Of a multiply-add of Q with E, one of S with V, a score, a number of the expanded table, a query row, a call."""
 BLOCK_NUMBERS = 2**19
 """Numbers of S at most, unless one row of one image alone has more: images are taken in groups, rows in blocks."""
 
@@ -35,20 +38,32 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
+def work(problem: Problem) -> dict[str, float]:
+    """How much of each kind the forward pass does; every query row is a step for all images of a group."""
+    p, size = problem, _plane(problem)
+    scores = p.b * p.h * p.n * p.m * p.u
+    images, _ = _block(p.b, size[-2], size[-1] * p.h * p.m * p.u)
+    rows = p.n // size[-1] * -(-p.b // images)
+    table = p.n // size[-2] * p.k * (2 * size[-2] - 1) * p.u * p.m // size[-2]
+    return {
+        "queries": scores * p.k, "values": scores * p.v, "scores": scores, "table": table, "rows": rows, "setup": 1,
+    }  # fmt: skip
+
+
 def cost(problem: Problem, backward: bool) -> Cost:
-    """b·h·n·m·u·(k + v) multiply-adds; twice the scores of a row, and the expanded table, in memory."""
-    p, size = problem, (1, *problem.query_size)[-max(2, len(problem.query_size)) :]
-    multiply_adds = p.b * p.h * p.n * p.m * p.u * (3 * p.k + 2 * p.v if backward else p.k + p.v)
+    """b·h·n·m·u·(k + v) multiply-adds; the scores of a block, and the expanded table, in memory."""
+    p, size, done = problem, _plane(problem), work(problem)
+    multiply_adds = round(3 * done["queries"] + 2 * done["values"] if backward else done["queries"] + done["values"])
     row = size[-1] * p.h * p.m * p.u
     images, rows = _block(p.b, size[-2], row)
-    scores = row * images * rows
     expanded = (3 if backward else 1) * size[-1] * p.k * (2 * size[-2] - 1) * p.u * p.m // size[-2]
-    values = 2 * p.b * p.m * p.u * p.v
-    calls = (12 if backward else 6) * p.n // size[-1]
-    seconds = multiply_adds * SECONDS[backward][0] + calls * SECONDS[backward][1]
-    if scores + expanded > 2**21:
-        seconds *= 1.5  # out of the caches
-    return Cost(multiply_adds, (scores + expanded + values) * p.itemsize, multiply_adds / seconds / GEMM_RATE)
+    numbers = row * images * rows + expanded + 2 * p.b * p.m * p.u * p.v
+    return Cost(multiply_adds, numbers * p.itemsize, total(done, PRICES, backward))
+
+
+def _plane(problem: Problem) -> tuple[int, ...]:
+    """The sides of the map, two at least."""
+    return (1, *problem.query_size)[-max(2, len(problem.query_size)) :]
 
 
 def forward(

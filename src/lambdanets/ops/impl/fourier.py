@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost
+from lambdanets.ops.cost import Cost, Prices, total
+from lambdanets.ops.layout import in_layout
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -25,12 +26,13 @@ NAME = "fourier"
 STEP_BYTES = 1_000_000
 """What the spectra of one step may take."""
 
-WORTH = {"inverse": 165.0, "multiplied": 51.0, "values": 300.0, "applied": 17.5, "steps": 7.3e6, "third axis": 1.5}
-"""Time of one padded number transformed back, multiplied, and transformed, of one multiply-add of q and of one step,
-in multiply-adds of a large fp32 matrix product on one core of a 2023 server CPU; three axes take so much longer.
-
-Fitted, non-negative and by relative error, to 13 problems: rms error 10 %, third axis apart.
-"""
+PRICES: Prices = {
+    "inverse": (1.9e-09, 4e-09), "multiplied": (5.8e-10, 2.7e-09), "values": (2.8e-09, 6e-09),
+    "applied": (1.6e-09, 2.9e-09), "steps": (4e-05, 0.00012), "setup": (0.00058, 0.00063),
+}  # fmt: skip
+"""Of a padded number transformed back, multiplied, and transformed; of a multiply-add of q, a step and a call."""
+THIRD_AXIS = 1.5
+"""Three axes take so many times longer."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -38,28 +40,39 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
+def work(problem: Problem) -> dict[str, float]:
+    """How much of each kind the forward pass does."""
+    p, periods = problem, _periods(problem)
+    padded, slower = math.prod(periods), THIRD_AXIS if len(periods) == 3 else 1
+    lambdas = p.b * p.k * p.v * padded * slower
+    return {
+        "inverse": lambdas * math.log2(2 * padded) / 14,
+        "multiplied": lambdas * p.u,
+        "values": slower * p.u * (p.b * p.v + p.k) * padded,
+        "applied": p.b * p.n * p.h * p.k * p.v,
+        "steps": p.b * p.k * -(-p.v // _channels(periods, p.v)) * (4 + p.h) / 8,
+        "setup": 1,
+    }
+
+
 def cost(problem: Problem, backward: bool) -> Cost:
     """5·log₂ operations a padded number and lambda for the transforms; memory for the spectra of V and R."""
-    p = problem
-    periods = [_period(size, side) for size, side in zip(p.context_size, p.reach, strict=True)]
-    padded = math.prod(periods)
-    lambdas, apply = p.b * p.k * p.v, p.b * p.n * p.h * p.k * p.v
-    channels = _channels(periods, p.v)
-    steps = p.b * p.k * -(-p.v // channels)
-    passes = 2.5 if backward else 1
-    products = round(passes * (lambdas * padded * (2.5 * math.log2(2 * padded) + 3 * p.u) + apply))
-    time = (WORTH["inverse"] + WORTH["multiplied"] * p.u) * lambdas * padded + WORTH["applied"] * apply
-    time += WORTH["values"] * p.u * (p.b * p.v + p.k) * padded + WORTH["steps"] * steps * (4 + p.h) / 8
-    time *= WORTH["third axis"] if len(periods) == 3 else 1
-    numbers = (p.u * (p.v + p.k) + 3 * channels) * padded * (3 if backward else 1)
-    return Cost(products, numbers * max(4, p.itemsize), efficiency=products / (passes * time))
+    p, periods, done = problem, _periods(problem), work(problem)
+    padded, passes = math.prod(periods), 2.5 if backward else 1
+    products = p.b * p.k * p.v * padded * (2.5 * math.log2(2 * padded) + 3 * p.u) + done["applied"]
+    numbers = (p.u * (p.v + p.k) + 3 * _channels(periods, p.v)) * padded * (3 if backward else 1)
+    return Cost(round(passes * products), numbers * max(4, p.itemsize), total(done, PRICES, backward))
+
+
+def _periods(p: Problem) -> list[int]:
+    return [_period(size, side) for size, side in zip(p.context_size, p.reach, strict=True)]
 
 
 def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
     """The position output, (b, h, v, *N), in fp32 or wider."""
-    query, value, table = _wide(query, value, table)
+    query, value, table = _wide(in_layout(query, False), in_layout(value, False), table)
     grid = _Grid(value, table)
     out = query.new_zeros(*query.shape[:2], *value.shape[1:2], *query.shape[3:])
     spectra = grid.of_table(table)
@@ -81,6 +94,7 @@ def backward(
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of query, value and table; those not needed are None."""
+    grad, query, value = (in_layout(maps, channels_last=False) for maps in (grad, query, value))
     grad, query, value, table = _wide(grad, query, value, table)
     grid = _Grid(value, table)
     spectra = grid.of_table(table)

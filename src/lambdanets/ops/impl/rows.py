@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.blocks import Block, Run
-from lambdanets.ops.cost import GEMM_RATE, Cost
+from lambdanets.ops.cost import Cost, Prices, total
 from lambdanets.ops.line import backward_on_plane, folded_sides, forward_on_plane
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -39,8 +39,11 @@ LINE = 32
 """Columns that a map of one axis is folded into."""
 NEARLY_WHOLE = 0.75
 """A window that covers this share of an axis is worked as if it covered all of it."""
-SECONDS = {False: (1 / 46e9, 21e-6), True: (1 / 44e9, 36e-6)}
-"""Of a multiply-add and a product: fitted to 15 problems within 20 %; of the backward pass if True."""
+PRICES: Prices = {
+    "lambdas": (1.4e-11, 4.7e-11), "applied": (1.3e-10, 3.2e-10), "rows": (6.8e-06, 2.8e-05),
+    "blocks": (6.8e-05, 0.00011), "setup": (0.00019, 0.00014),
+}  # fmt: skip
+"""Of a multiply-add that builds lambdas, one that applies them, a query row, a block of rows and a call."""
 COLUMNS = 64
 """Value channels of a product, of several images where one has fewer."""
 BLOCK_NUMBERS = 2**19
@@ -52,25 +55,39 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
+def work(problem: Problem) -> dict[str, float]:
+    """How much of each kind the forward pass does."""
+    p, tiling = problem, _tiling_of(problem)
+    positions, visits = math.prod(tiling.size), -(-p.b // _images(p)) * len(tiling.tiles) * math.prod(tiling.size[:-2])
+    return {
+        "lambdas": p.b * positions * p.k * p.u * p.v * tiling.mean_row_length * tiling.mean_rows_seen,
+        "applied": p.b * p.n * p.h * p.k * p.v,
+        "rows": visits * tiling.size[-2],
+        "blocks": visits * len(tiling.blocks),
+        "setup": 1,
+    }
+
+
 def cost(problem: Problem, backward: bool) -> Cost:
     """b·n·m'·k·u·v multiply-adds, m' the context rows and columns of a tile; the lambdas of a block and T in memory."""
-    p, size, sides = problem, problem.query_size, problem.scope or (1,) * len(problem.query_size)
+    p, tiling, done = problem, _tiling_of(problem), work(problem)
+    group, length = _images(p), tiling.most_row_length * p.u
+    block, expanded = tiling.most_positions * p.k * group * p.v, tiling.most_columns * p.k * tiling.all_row_offsets
+    numbers = (2 if backward else 1) * (block + tiling.size[-2] * length * group * p.v + expanded * length)
+    multiply_adds = 3 * done["lambdas"] + 2 * done["applied"] if backward else done["lambdas"] + done["applied"]
+    return Cost(round(multiply_adds), numbers * p.itemsize, total(done, PRICES, backward))
+
+
+def _tiling_of(p: Problem) -> Tiling:
+    size, sides = p.query_size, p.scope or (1,) * len(p.query_size)
     if len(size) == 1:
         size, sides = folded_sides(size[0], sides[0], LINE)
-    group = min(p.b, max(1, COLUMNS // p.v))
-    tiling = _tiling(size, sides, p.k * group * p.v)
-    seen = tiling.mean_row_length * tiling.mean_rows_seen
-    lambdas, apply = int(p.b * math.prod(size) * p.k * p.u * p.v * seen), p.b * p.n * p.h * p.k * p.v
-    block = tiling.most_positions * p.k * group * p.v
-    length = tiling.most_row_length * p.u
-    expanded = tiling.most_columns * p.k * tiling.all_row_offsets * length
-    numbers = (2 if backward else 1) * (block + size[-2] * length * group * p.v + expanded)
-    multiply_adds = 3 * lambdas + 2 * apply if backward else lambdas + apply
-    visits = -(-p.b // group) * len(tiling.tiles) * math.prod(size[:-2])
-    calls = visits * ((2 if backward else 1) * size[-2] + 6 * len(tiling.blocks))
-    rate, call = SECONDS[backward]
-    seconds = multiply_adds * rate + calls * call
-    return Cost(multiply_adds, numbers * p.itemsize, efficiency=multiply_adds / seconds / GEMM_RATE)
+    return _tiling(size, sides, p.k * _images(p) * p.v)
+
+
+def _images(p: Problem) -> int:
+    """Images that a product takes side by side."""
+    return min(p.b, max(1, COLUMNS // p.v))
 
 
 def forward(

@@ -20,20 +20,23 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import GEMM_RATE, Cost
+from lambdanets.ops.cost import Cost, Prices, total
 from lambdanets.ops.impl.scores.gradients import Backward
 from lambdanets.ops.impl.scores.output import Forward
 from lambdanets.ops.impl.scores.walk import choose_tiling
 from lambdanets.ops.line import backward_on_plane, folded_sides, forward_on_plane
 from lambdanets.ops.problem import Problem
-from lambdanets.ops.tiles import fit_gradient
+from lambdanets.ops.tiles import Tiling, fit_gradient
 
 NAME = "scores"
 
 LINE = 32
 """Columns that a map of one axis is folded into."""
-SECONDS = {False: (1 / 60e9, 8e-6, 0.44e-9), True: (1 / 44e9, 12e-6, 1.1e-9)}
-"""Of a multiply-add, a product and a score: fitted to 18 problems, most within 20 %; of the backward pass if True."""
+PRICES: Prices = {
+    "queries": (1.3e-11, 2.8e-11), "values": (1.3e-11, 2.7e-11), "scores": (3.6e-10, 1.5e-09),
+    "rows": (2e-06, 7.4e-06), "blocks": (1.2e-05, 6.6e-06), "setup": (0.00023, 0.00064),
+}  # fmt: skip
+"""Of a multiply-add of q with T, one of S with V, a score, a query row, a block of rows and a call."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -41,24 +44,36 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
+def work(problem: Problem) -> dict[str, float]:
+    """How much of each kind the forward pass does."""
+    p, tiling = problem, _tiling_of(problem)
+    per_offset = p.b * p.h * p.u * math.prod(tiling.size) * tiling.mean_row_length
+    scores, visits = per_offset * tiling.mean_row_offsets, p.b * len(tiling.tiles) * math.prod(tiling.size[:-2])
+    return {
+        "queries": scores * p.k,
+        "values": per_offset * tiling.mean_rows_seen * p.v,
+        "scores": scores,
+        "rows": visits * tiling.size[-2],
+        "blocks": visits * len(tiling.blocks),
+        "setup": 1,
+    }
+
+
 def cost(problem: Problem, backward: bool) -> Cost:
     """b·h·n·m'·u·(k + v) multiply-adds, m' the context rows and columns that a block reaches; P and T in memory."""
-    p, size, sides = problem, problem.query_size, problem.scope or (1,) * len(problem.query_size)
-    if len(size) == 1:
-        size, sides = folded_sides(size[0], sides[0], LINE)
-    tiling = choose_tiling(size, sides, p.h, p.u, p.dtype)
-    per_offset = p.b * p.h * p.u * math.prod(size) * tiling.mean_row_length
-    scores, products = per_offset * tiling.mean_row_offsets * p.k, per_offset * tiling.mean_rows_seen * p.v
-    passes = 2 if backward else 1
+    p, tiling, done, passes = problem, _tiling_of(problem), work(problem), 2 if backward else 1
     block = tiling.most_positions * p.h * tiling.most_row_offsets
     expanded = tiling.most_columns * p.k * tiling.all_row_offsets
-    numbers = tiling.most_row_length * p.u * (passes * (block + size[-2] * p.v) + (2 * passes - 1) * expanded)
-    multiply_adds = int((3 * scores if backward else scores) + passes * products)
-    visits = p.b * len(tiling.tiles) * math.prod(size[:-2])
-    calls = visits * (passes * size[-2] + 6 * len(tiling.blocks))
-    rate, call, moved = SECONDS[backward]
-    seconds = multiply_adds * rate + calls * call + scores / p.k * moved
-    return Cost(multiply_adds, numbers * p.itemsize, efficiency=multiply_adds / seconds / GEMM_RATE)
+    numbers = tiling.most_row_length * p.u * (passes * (block + tiling.size[-2] * p.v) + (2 * passes - 1) * expanded)
+    multiply_adds = round((2 * passes - 1) * done["queries"] + passes * done["values"])
+    return Cost(multiply_adds, numbers * p.itemsize, total(done, PRICES, backward))
+
+
+def _tiling_of(p: Problem) -> Tiling:
+    size, sides = p.query_size, p.scope or (1,) * len(p.query_size)
+    if len(size) == 1:
+        size, sides = folded_sides(size[0], sides[0], LINE)
+    return choose_tiling(size, sides, p.h, p.u, p.dtype)
 
 
 def forward(
