@@ -1,13 +1,13 @@
 import resource
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lambdanets import __version__
 from lambdanets.cli import main
+from lambdanets.cli.counted import count_rows, stored_rows
 from lambdanets.cli.render_help import render_help
 from lambdanets.cli.stored_help import FOLDER
 
@@ -85,7 +85,7 @@ def test_no_verb_has_no_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         (["train", "--set", "model=lambda_tin"], "did you mean 'lambda_tiny'"),
         (["train", "--set", "model_options.dimkey=3"], "did you mean 'dim_key'"),
         (["train", "--set", "device=cuda:99"], "use device=cpu"),
-        (["train", "--set", "impl=dense"], "the fields are recipe, seed"),
+        (["train", "--set", "impl=dense"], "lambdanets train --help lists the fields"),
         (["train", "--set", "model_options.impl=foo"], "impl='foo'"),
         (["train", "--set", "model_options.normalize_keys=foo"], "normalize_keys='foo'"),
         (["train", "--set", "model_options.dim_key=0"], "dim_key is 0"),
@@ -209,13 +209,17 @@ def test_models_lists_networks_with_their_counts(capsys: pytest.CaptureFixture[s
     assert rows["lambda_tiny"].split()[1:3] == ["1×32×32", "10"]
 
 
-def test_models_without_a_name_lists_them_all(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lambdanets import models
-    from lambdanets.models import describe, list_models
+def test_models_without_a_name_lists_them_all(capsys: pytest.CaptureFixture[str]) -> None:
+    from lambdanets.models import list_models
 
-    tiny = describe("lambda_tiny")
-    monkeypatch.setattr(models, "describe", lambda name, image_size: replace(tiny, name=name))
     assert main(["models"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == list_models()
+
+
+def test_what_is_stored_of_the_networks_is_what_is_counted() -> None:
+    assert stored_rows(()) == count_rows(()), "run: python -m lambdanets.cli.counted"
+
+
+def test_listing_the_networks_loads_nothing_slow() -> None:
+    program = "import sys; from lambdanets.cli import main; main(['models']); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)

@@ -184,6 +184,42 @@ def test_the_example_pictures_are_read(trained_run: Path, capsys: pytest.Capture
     assert len(out.splitlines()) == len(list(pictures.iterdir()))
 
 
+BLANK = {
+    "white.png": Image.new("L", (300, 200), 255),
+    "black.jpg": Image.new("RGB", (300, 200)),
+    "transparent.png": Image.new("RGBA", (40, 40), (9, 9, 9, 0)),
+    "one.png": Image.new("L", (1, 1), 77),
+    "wide.png": Image.new("L", (10000, 1), 255),
+    "scan.png": Image.new("L", (8, 8), 128),
+    "nan.tif": Image.fromarray(np.full((30, 30), np.nan, dtype=np.float32)),
+}
+
+
+def test_of_a_picture_without_ink_nothing_is_said(
+    trained_run: Path, digit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, page = tmp_path / "paper", tmp_path / "page.html"
+    folder.mkdir()
+    for name, picture in BLANK.items():
+        picture.save(folder / name)
+    shutil.copy(digit, folder / "digit.png")
+    code, out, err = told(["predict", str(trained_run), str(folder), "--page", str(page)], capsys)
+    assert (code, err) == (1, "")
+    rows = {Path(line.split()[0]).name: line.split()[1:] for line in out.splitlines() if "paper" in line}
+    assert {name for name, cells in rows.items() if cells == ["no", "ink", "found"]} == set(BLANK)
+    assert len(rows["digit.png"]) == 10
+    assert page.read_text().count("No ink found") == len(BLANK)
+
+    code, out, _ = told(["predict", str(trained_run), str(folder), "--json"], capsys)
+    answers = {Path(answer["image"]).name: answer for answer in map(json.loads, out.splitlines())}
+    assert code == 1
+    assert {name for name, answer in answers.items() if not answer["top"]} == set(BLANK)
+    assert all(answers[name]["note"] == "no ink found" for name in BLANK)
+
+    code, out, _ = told(["predict", str(trained_run), str(folder / "white.png")], capsys)
+    assert (code, "no ink found" in out) == (1, True)
+
+
 ODD_NAMES = (os.fsdecode(b"bad\xff\xfe.png"), "\x1b[2Jred.png", "two\nlines.png", "<i>λ 日本.png")
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from lambdanets.data.digits import DigitsConfig, DigitsSplit, load_split
-from lambdanets.data.scan import digit_inputs, scan_digit
+from lambdanets.data.scan import digit_inputs, has_ink, scan_digit
 
 CONFIG = DigitsConfig()
 
@@ -80,6 +80,7 @@ def test_a_thin_stem_is_kept_whole() -> None:
     """The foot of a seven is one stroke wide, in a sheet many times as wide."""
     sheet = Image.new("L", (1200, 900), 230)
     ImageDraw.Draw(sheet).line([(400, 200), (700, 200), (550, 500), (550, 800)], fill=20, width=16, joint="curve")
+    assert has_ink(scan_digit(sheet))
     bottom = scan_digit(sheet)[0, 6:]
     assert bottom.max() > 0.5
     assert (bottom > 0.2).sum() <= 6  # the stem, and nothing beside it
@@ -99,6 +100,7 @@ def test_an_empty_sheet_gives_an_empty_scan(size: tuple[int, int], shade: int) -
     assert scan.shape == (1, 8, 8)
     assert scan.isfinite().all()
     assert scan.std() == 0
+    assert not has_ink(scan)
 
 
 @pytest.mark.parametrize("size", [(2, 1), (3, 2), (9, 7), (1, 40), (600, 2)], ids=str)

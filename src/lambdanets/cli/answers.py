@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
-from lambdanets.cli.console import plain_table, print_table
+from lambdanets.cli.table import print_rows
 from lambdanets.data.images import ImageError
+from lambdanets.data.scan import has_ink
 from lambdanets.finished import FinishedRun
 from lambdanets.printable import printable
 from lambdanets.report.picture import as_seen
-from lambdanets.report.predictions_page import THUMBNAIL, Answer
+from lambdanets.report.predictions_page import NO_INK, THUMBNAIL, Answer
 
 NUM_TOP = 5
 """Classes named for an image."""
@@ -48,25 +49,25 @@ def _answer(path: Path, run: FinishedRun) -> Answer:
     except ImageError as error:
         return Answer(path=path, error=str(error))
     inputs = run.inputs([picture])
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    seen = as_seen(inputs.cpu(), run.config.data.preprocess)[0]
+    if not has_ink(seen):
+        return Answer(path=path, given=picture, seen=seen)
     probabilities = run.model(inputs).softmax(1)[0].cpu()
     best = probabilities.topk(min(NUM_TOP, len(probabilities)))
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
     return Answer(
         path=path,
         top=tuple((str(label), share) for share, label in zip(*map(torch.Tensor.tolist, best), strict=True)),
         given=picture,
-        seen=as_seen(inputs.cpu(), run.config.data.preprocess)[0],
+        seen=seen,
     )
 
 
 def answer_table(answers: Sequence[Answer]) -> None:
     """Print a row an image: the likeliest classes, or what is wrong with the file."""
-    table = plain_table()
-    for heading in ("image", *(f"{place}." for place in range(1, NUM_TOP + 1))):
-        table.add_column(heading, overflow="fold")
-    for answer in answers:
-        table.add_row(printable(answer.path), *_cells(answer))
-    print_table(table)
+    places = [f"{place}." for place in range(1, NUM_TOP + 1)]
+    rows = [(printable(answer.path), *_cells(answer)) for answer in answers]
+    print_rows(["image", *places], rows, give_way=places[:0:-1])
     for answer in answers:
         if answer.error:
             print(answer.error)
@@ -75,5 +76,7 @@ def answer_table(answers: Sequence[Answer]) -> None:
 def _cells(answer: Answer) -> Iterator[str]:
     if answer.error:
         yield "–"
+    elif not answer.top:
+        yield NO_INK
     for name, share in answer.top:
         yield f"{name} {share:.1%}"

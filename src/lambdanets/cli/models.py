@@ -1,13 +1,14 @@
 """`lambdanets models`: every network, in numbers."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from lambdanets.cli.counted import Row
 from lambdanets.cli.mistakes import mistakes_reported
 from lambdanets.cli.question import WholeNumber
 
-if TYPE_CHECKING:  # loads torch, which the other verbs may not need
-    from lambdanets.models import Description
+HEADINGS = ("name", "input", "classes", "parameters", "multiply-adds", "lambda blocks")
+GIVE_WAY = ("classes", "input", "lambda blocks", "multiply-adds")
+"""Columns that a narrow terminal does without, in this order."""
 
 
 def models(*names: str, image_size: WholeNumber | None = None) -> None:
@@ -19,24 +20,20 @@ def models(*names: str, image_size: WholeNumber | None = None) -> None:
         names: Networks to list; by default all of them.
         image_size: Side of the image in pixels, 32 or more. By default the size each network is meant for.
     """
-    from lambdanets.cli.console import plain_table, print_table
-    from lambdanets.models import describe, list_models
+    from lambdanets.cli.counted import count_rows, stored_rows
+    from lambdanets.cli.table import print_rows
 
-    table = plain_table()
-    table.add_column("name")
-    for heading in ("input", "classes", "parameters", "multiply-adds", "lambda blocks"):
-        table.add_column(heading, justify="right")
     with mistakes_reported():
-        for name in names or list_models():
-            row = describe(name, image_size=image_size)
-            table.add_row(name, *_cells(row))
-    print_table(table)
+        rows = stored_rows(names) if image_size is None else None
+        rows = count_rows(names, image_size) if rows is None else rows
+    print_rows(HEADINGS, [tuple(_cells(row)) for row in rows], numbers=True, give_way=GIVE_WAY)
 
 
-def _cells(row: "Description") -> Iterator[str]:
+def _cells(row: Row) -> Iterator[str]:
     """The numbers to be compared down a column, each column in one unit: millions (M) or 10⁹ (G), thousands grouped."""
-    yield f"{row.in_chans}×{row.image_size}×{row.image_size}"
-    yield str(row.num_classes)
-    yield f"{row.parameters / 1e6:,.2f} M"
-    yield f"{row.multiply_adds / 1e9:,.3f} G"
-    yield str(row.lambda_blocks)
+    yield row["name"]
+    yield f"{row['in_chans']}×{row['image_size']}×{row['image_size']}"
+    yield str(row["num_classes"])
+    yield f"{row['parameters'] / 1e6:,.2f} M"
+    yield f"{row['multiply_adds'] / 1e9:,.3f} G"
+    yield str(row["lambda_blocks"])

@@ -52,4 +52,4 @@ def predict(
         answer_table(answers)
         if page is not None:
             print(f"page  {printable(page)}")
-    return EXIT_FAILED if any(answer.error for answer in answers) else 0
+    return 0 if all(answer.top for answer in answers) else EXIT_FAILED

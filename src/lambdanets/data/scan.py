@@ -62,10 +62,17 @@ def scan_digit(picture: Image.Image) -> Float[Tensor, "1 8 8"]:
     grey = np.asarray(picture, dtype=np.float64) / 255
     if np.median(_border(grey)) > 0.5:  # on paper: a digit hardly ever covers half of the border
         grey = 1 - grey
+    if grey.max() - grey.min() < _FAINT:
+        return torch.zeros(1, SIDE, SIDE)
     if grey.shape != (SIDE, SIDE):
         form = _form(_cut_out(_in_even_light(grey)))
         grey = form.reshape(SIDE, FORM_SIDE // SIDE, SIDE, FORM_SIDE // SIDE).mean((1, 3))
     return torch.from_numpy(grey.astype(np.float32))[None]
+
+
+def has_ink(pixels: Float[Tensor, "c y x"]) -> bool:
+    """Whether anything is drawn on a scan, or on what a network is given of one, pixels in 0…1."""
+    return float(pixels.max() - pixels.min()) >= _FAINT
 
 
 def _in_even_light(grey: Grey) -> Grey:

@@ -16,15 +16,18 @@ from lambdanets.report.picture import data_uri, on_white
 THUMBNAIL = 360
 """Longest side, in pixels, of a picture on the page."""
 
+NO_INK = "no ink found"
+"""What is said of a picture that shows nothing but paper."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One image file: the likeliest classes, or why it could not be read."""
+    """One image file: the likeliest classes, none where it shows no ink, or why it could not be read."""
 
     path: Path
     error: str | None = None
     top: tuple[tuple[str, float], ...] = ()
-    """(class, probability), the likeliest first."""
+    """(class, probability), the likeliest first; none for a picture without ink, of which nothing can be said."""
     given: Image.Image | None = None
     """The picture, made small."""
     seen: Float[Tensor, "c y x"] | None = None
@@ -34,6 +37,8 @@ class Answer:
         """The answer for programs."""
         if self.error is not None:
             return {"image": str(self.path), "error": self.error}
+        if not self.top:
+            return {"image": str(self.path), "top": [], "note": NO_INK}
         return {"image": str(self.path), "top": [{"label": name, "probability": share} for name, share in self.top]}
 
 
@@ -42,6 +47,7 @@ def predictions_page(answers: Sequence[Answer], run: str) -> str:
     return render(
         "predictions.html",
         run=run,
+        no_ink=NO_INK,
         cards=[_card(answer) for answer in answers if answer.error is None],
         errors=[answer.error for answer in answers if answer.error is not None],
     )
