@@ -1,6 +1,6 @@
 import pytest
 
-from lambdanets.nearest import nearest_name
+from lambdanets.nearest import FEW, advice, nearest_name
 
 FIELDS = ["seed", "optimizer.name", "optimizer.learning_rate", "data.rotation"]
 
@@ -14,6 +14,7 @@ FIELDS = ["seed", "optimizer.name", "optimizer.learning_rate", "data.rotation"]
         ("optimiser.name", "optimizer.name"),
         ("data.rotate", "data.rotation"),
         ("", None),
+        ("data.", None),
         ("impl", None),
     ],
 )
@@ -24,3 +25,11 @@ def test_the_name_that_was_meant(word: str, meant: str | None) -> None:
 def test_one_name_is_always_nearest_where_nothing_need_be_alike() -> None:
     assert nearest_name("impl", ["digits"], alike=0) == "digits"
     assert nearest_name("impl", [], alike=0) is None
+
+
+def test_advice_is_short_however_many_names_there_are() -> None:
+    few, many = [f"a{number}" for number in range(FEW)], [f"a{number}" for number in range(1000)]
+    told = {"kind": "models", "place": "lambdanets models"}
+    assert advice("a", ["aa", "b"], **told) == "did you mean 'aa'?"
+    assert advice("xyz", few, **told) == "the models are a0, a1, a2, a3, a4, a5."
+    assert advice("xyz", many, **told) == "lambdanets models lists the models."

@@ -62,7 +62,7 @@ def test_options_pass_through_and_wrong_ones_name_the_nearest():
     assert model.c5[1].mixer.positions.scope == (7, 7)
     assert model.c5[1].mixer.positions is model.c5[2].mixer.positions
     assert model.in_chans == 1
-    with pytest.raises(ValueError, match="has no option 'drop_rates', did you mean 'drop_rate'"):
+    with pytest.raises(ValueError, match="has no option 'drop_rates': did you mean 'drop_rate'"):
         timm.create_model("resnet50_cccl", drop_rates=0.1)
 
 

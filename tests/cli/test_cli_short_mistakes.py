@@ -5,6 +5,9 @@ import pytest
 from lambdanets.cli import main
 from lambdanets.cli.empty_word import check_words
 from lambdanets.cli.mistakes import LONGEST, report_mistake, sentence, shortened
+from lambdanets.cli.stored_help import FOLDER
+from lambdanets.recipes.registry import find_recipe
+from lambdanets.training.override import field_names
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,8 @@ def test_the_option_that_got_nothing_is_named(
 
 def test_a_field_may_be_empty() -> None:
     check_words(["train", "--set", "model_options.global_pool=", "--set=model_options.global_pool="])
+
+
+def test_the_help_of_train_lists_every_field() -> None:
+    shown = " ".join((FOLDER / "train.txt").read_text(encoding="utf-8").replace("│", " ").split())
+    assert f"The fields are {', '.join(field_names(find_recipe('digits')))}." in shown

@@ -30,17 +30,17 @@ def test_the_package_re_exports_both_functions():
     [("lambda_resnet51", "lambda_resnet50"), ("resnet50_lcll", "resnet50_"), ("lamda_tiny", "lambda_tiny")],
 )
 def test_unknown_model_names_the_nearest(name, nearest):
-    with pytest.raises(ValueError, match=f"unknown model '{name}', did you mean '{nearest}.*; the models are"):
+    with pytest.raises(ValueError, match=f"unknown model '{name}': did you mean '{nearest}"):
         create_model(name)
 
 
 def test_a_name_like_no_other_lists_the_models_without_a_guess():
-    with pytest.raises(ValueError, match=r"unknown model 'xyz'; the models are lambda_tiny, resnet50_cccc"):
+    with pytest.raises(ValueError, match=r"unknown model 'xyz': list_models.*lists the models"):
         create_model("xyz")
 
 
 def test_unknown_option_names_the_nearest():
-    with pytest.raises(ValueError, match="lambda_tiny has no option 'drop_rat', did you mean 'drop_rate'"):
+    with pytest.raises(ValueError, match="lambda_tiny has no option 'drop_rat': did you mean 'drop_rate'"):
         create_model("lambda_tiny", drop_rat=0.1)
 
 

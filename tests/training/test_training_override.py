@@ -50,7 +50,8 @@ def test_later_assignments_win_and_the_recipe_is_untouched() -> None:
         ("learning_rate=1", "did you mean 'optimizer.learning_rate'"),
         ("optimiser.weight_decay=1", "did you mean 'optimizer.weight_decay'"),
         ("data.rotate=1", "did you mean 'data.rotation'"),
-        ("impl=dense", "unknown field 'impl': the fields are recipe, seed, model, model_options, data.image_size, "),
+        ("impl=dense", "unknown field 'impl': lambdanets train --help lists the fields"),
+        ("data.=1", "unknown field 'data.': lambdanets train --help lists the fields"),
         ("seed.x=1", "unknown field 'seed.x'"),
         ("=1", "unknown field ''"),
         ("optimizer=adam", "'optimizer' is a group of fields: set one of them, e.g. optimizer.name="),
@@ -71,7 +72,8 @@ def test_later_assignments_win_and_the_recipe_is_untouched() -> None:
         ("checkpoint.keep=1", "checkpoint.keep: got 1"),
         ("checkpoint.every_steps=0", "checkpoint.every_steps: got 0"),
         ("task.label_smoothing=1", "task.label_smoothing: got 1"),
-        ("num_threads=0", "num_threads: got 0"),
+        ("num_threads=0", "num_threads: got 0, wanted 1 to 1024"),
+        ("num_threads=100000", "got 100000, wanted 1 to 1024"),
     ],
 )
 def test_a_mistake_is_refused_with_the_way_out(assignment: str, message: str) -> None:

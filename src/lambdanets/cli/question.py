@@ -18,7 +18,11 @@ MAX_NUMBER = 2**24
 
 def whole_number(_: type, tokens: Sequence[Token]) -> int:
     """The number that was typed; ValueError for 1.5, which the command line's own reading would round."""
-    return int(tokens[0].value)
+    text = tokens[0].value
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"got '{text}', wanted a whole number.") from None
 
 
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]

@@ -24,7 +24,12 @@ def train(
     Args:
         recipe: What to train: digits.
         out: Folder of the run. By default a fresh one in runs/, named by date and recipe.
-        set_: Change a field of the recipe's config, as field=value; any number of times.
+        set_: Change a field of the recipe's config, as field=value; any number of times. The fields are recipe, seed,
+            model, model_options, data.image_size, data.padding, data.rotation, data.scaling, data.shear,
+            data.translation, data.validation_forms, task.label_smoothing, batch_size, epochs, optimizer.name,
+            optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum, optimizer.clip_norm,
+            schedule.warmup_fraction, schedule.warmup_shape, schedule.start_factor, schedule.final_factor,
+            average.decay, checkpoint.every_steps, checkpoint.keep, num_threads, device.
         resume: Continue the run in the folder, exactly where it stopped.
     """
     with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads

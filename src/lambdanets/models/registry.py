@@ -1,6 +1,6 @@
 """Every network by name: `create_model` and `list_models`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,7 +9,7 @@ from lambdanets.models.build import build_network
 from lambdanets.models.lambda_resnet import FamilyOptions, build_lambda_resnet
 from lambdanets.models.network import ResNet
 from lambdanets.models.spec import NetworkOptions, NetworkSpec, check_number
-from lambdanets.nearest import nearest_name
+from lambdanets.nearest import advice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,8 @@ def create_model(name: str, *, num_classes: int = 1000, in_chans: int = 3, **opt
     known = [field.name for field in fields(family.options)]
     for option in options:
         if option not in known:
-            raise ValueError(
-                f"{name} has no option {option!r}{did_you_mean(option, known)}; it takes {', '.join(known)}."
-            )
+            place = f"{family.options.__module__}.{family.options.__name__}"
+            raise ValueError(f"{name} has no option {option!r}: {advice(option, known, kind='options', place=place)}")
     check_number("num_classes", num_classes, 0)
     check_number("in_chans", in_chans, 1)
     return family.build(family.specs[name], family.options(**options), num_classes=num_classes, in_chans=in_chans)
@@ -65,11 +64,5 @@ def model_family(name: str) -> Family:
     for family in FAMILIES:
         if name in family.specs:
             return family
-    names = list_models()
-    raise ValueError(f"unknown model {name!r}{did_you_mean(name, names)}; the models are {', '.join(names)}.")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """', did you mean …?' for the known word closest to `word`, or nothing where none is close."""
-    nearest = nearest_name(word, known)
-    return f", did you mean {nearest!r}?" if nearest else ""
+    where = advice(name, list_models(), kind="models", place="list_models(), or the command lambdanets models,")
+    raise ValueError(f"unknown model {name!r}: {where}")

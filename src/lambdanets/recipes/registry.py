@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from lambdanets.nearest import nearest_name
+from lambdanets.nearest import advice
 from lambdanets.recipes.digits import digits
 from lambdanets.training.config import Config
 
@@ -17,6 +17,6 @@ def find_recipe(name: str) -> Config:
         ValueError: there is no recipe of that name; the nearest is named.
     """
     if name not in RECIPES:
-        nearest = nearest_name(name, RECIPES, alike=0)
-        raise ValueError(f"unknown recipe '{name}': did you mean '{nearest}'? The recipes are {', '.join(RECIPES)}.")
+        where = advice(name, RECIPES, kind="recipes", place="lambdanets.recipes.registry")
+        raise ValueError(f"unknown recipe '{name}': {where}")
     return RECIPES[name]()

@@ -40,7 +40,7 @@ class Config:
     average: AverageConfig = field(default_factory=AverageConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     num_threads: int = 2
-    """CPU threads, 1 or more. Another number gives other roundings, so it belongs to the run."""
+    """CPU threads, 1 to 1024. Another number gives other roundings, so it belongs to the run."""
     device: str = "cpu"
     """Where the network runs: cpu or cuda."""
 
@@ -51,9 +51,9 @@ class Config:
         if self.batch_size < 2:
             raise ValueError(f"batch_size: got {self.batch_size}, wanted 2 or more: BatchNorm needs two.")
         if not 0 < self.epochs < 1e6:
-            raise ValueError(f"epochs: got {self.epochs}, wanted a number above 0.")
+            raise ValueError(f"epochs: got {self.epochs}, wanted a number above 0, below a million.")
         if not 1 <= self.num_threads <= 1024:
-            raise ValueError(f"num_threads: got {self.num_threads}, wanted 1 or more.")
+            raise ValueError(f"num_threads: got {self.num_threads}, wanted 1 to 1024.")
 
     def num_steps(self, num_samples: int) -> int:
         """Optimizer steps of the whole run over `num_samples` training samples: at least one."""

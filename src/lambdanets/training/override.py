@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
-from lambdanets.nearest import nearest_name
+from lambdanets.nearest import advice
 
 ConfigT = TypeVar("ConfigT")
 
@@ -78,7 +78,8 @@ def _replace(node: Any, names: list[str], value: Any, root: object, path: str) -
     if isinstance(node, Mapping):  # options of a network: any name will do, the network judges it
         return {**node, ".".join(names): _parse(value, Any, path)}
     if not dataclasses.is_dataclass(node) or name not in {field.name for field in dataclasses.fields(node)}:
-        raise ValueError(f"unknown field '{path}': {_advice(path, root)}")
+        where = advice(path, field_names(root), kind="fields", place="lambdanets train --help")
+        raise ValueError(f"unknown field '{path}': {where}")
     old = getattr(node, name)
     if rest:
         return dataclasses.replace(node, **{name: _replace(old, rest, value, root, path)})  # type: ignore[type-var]
@@ -87,13 +88,6 @@ def _replace(node: Any, names: list[str], value: Any, root: object, path: str) -
         raise ValueError(f"'{path}' is a group of fields: set one of them, e.g. {inner[0]}=….")
     new = _parse(value, typing.get_type_hints(type(node))[name], path)
     return dataclasses.replace(node, **{name: new})  # type: ignore[type-var]
-
-
-def _advice(path: str, root: object) -> str:
-    """The field that was probably meant; all of them where none is near."""
-    known = field_names(root)
-    nearest = nearest_name(path, known)
-    return f"did you mean '{nearest}'?" if nearest else f"the fields are {', '.join(known)}."
 
 
 def _parse(value: Any, wanted: Any, path: str) -> Any:
