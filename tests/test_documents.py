@@ -55,6 +55,31 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
         exec(compile("\n" * (line - 1) + block, path, "exec"), names)
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/tour.md"])
+def test_each_python_block_runs_alone(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for line, block in blocks(ROOT / name, "python"):
+        exec(compile("\n" * (line - 1) + block, name, "exec"), {"__name__": "__document__"})
+
+
+def test_ten_lines_are_about_ten():
+    _, block = next(blocks(ROOT / "README.md", "python"))
+    assert len([line for line in block.splitlines() if line]) <= 11
+
+
+def test_no_two_documents_train_into_the_same_folder():
+    """A run is not written over: the second command would be refused."""
+    begun = [words for path in DOCUMENTS for words in commands(path) if words[:2] == ["lambdanets", "train"]]
+    folders = [words[words.index("--out") + 1] for words in begun if "--out" in words and "--resume" not in words]
+    assert len(set(folders)) == len(folders) >= 4
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tour.md", "docs/verbs.md"])
+def test_the_command_is_on_the_path_before_it_is_used(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert text.index(". .venv/bin/activate") < text.index("$ lambdanets")
+
+
 @pytest.mark.parametrize("path", with_any(commands), ids=name_of)
 def test_commands_exist(path):
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
