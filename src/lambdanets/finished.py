@@ -90,9 +90,10 @@ def _config_of(folder: RunFolder) -> Config:
         return from_json(find_recipe(str(stored.get("recipe"))), stored)
     except ValueError as error:
         reason = shorten(str(error), 120, placeholder=" …")  # not the list of all fields that would be right
-        raise ValueError(
-            f"{folder.path} is a run of lambdanets {_version_of(folder)}, this is {__version__}: {reason}"
-        ) from error
+        version = _version_of(folder)
+        if version == __version__:
+            raise ValueError(f"{folder.config}: {reason} Put it back as it was.") from error
+        raise ValueError(f"{folder.path} is a run of lambdanets {version}, this is {__version__}: {reason}") from error
 
 
 def _result_of(folder: RunFolder, config: Config) -> Record:

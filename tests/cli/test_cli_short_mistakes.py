@@ -1,5 +1,10 @@
 """A line about a mistake is short and in words, whatever is wrong."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from lambdanets.cli import main
@@ -64,3 +69,44 @@ def test_a_field_may_be_empty() -> None:
 def test_the_help_of_train_lists_every_field() -> None:
     shown = " ".join((FOLDER / "train.txt").read_text(encoding="utf-8").replace("│", " ").split())
     assert f"The fields are {', '.join(field_names(find_recipe('digits')))}." in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["train", "digits", "extra"],
+            "lambdanets: got 'extra' too many: leave it out, or see lambdanets train --help.\n",
+        ),
+        (["doctor", "a", "b"], "lambdanets: got 'a', 'b' too many: leave it out, or see lambdanets doctor --help.\n"),
+        (["help"], 'lambdanets: Unknown command "help". lambdanets --help lists the commands.\n'),
+        (
+            ["trian"],
+            'lambdanets: Unknown command "trian". Did you mean "train"? lambdanets --help lists the commands.\n',
+        ),
+        (["explain", "--batch", "x"], "lambdanets: Invalid value for --batch: got 'x', wanted a whole number.\n"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_odd_words_are_told_in_ours(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == message
+
+
+def test_the_module_is_the_command() -> None:
+    ended = subprocess.run([sys.executable, "-m", "lambdanets", "help"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.endswith("lambdanets --help lists the commands.\n")
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict"])
+def test_a_field_that_this_version_does_not_know_is_not_blamed_on_the_version(
+    verb: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "sed": 1}))
+    with pytest.raises(SystemExit):
+        main([verb, str(run), *["picture.png"] * (verb == "predict")])
+    said = capsys.readouterr().err
+    assert "config.json: unknown field 'sed': did you mean 'seed'? Put it back as it was." in said
+    assert "this is" not in said

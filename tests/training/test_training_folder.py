@@ -58,7 +58,9 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", b"\xff\xfe"], ids=["missing", "cut", "a list", "not text"])
+@pytest.mark.parametrize(
+    "content", [None, "{", "[]", '{"seed": 1}', b"\xff\xfe"], ids=["missing", "cut", "list", "foreign", "not text"]
+)
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | bytes | None) -> None:
     if content is not None:
         (tmp_path / "config.json").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -67,5 +69,5 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | bytes
 
 
 def test_a_stored_config_is_read(tmp_path: Path) -> None:
-    write_json(tmp_path / "config.json", {"seed": 1})
-    assert read_config(RunFolder(tmp_path)) == json.loads('{"seed": 1}')
+    write_json(tmp_path / "config.json", {"recipe": "digits"})
+    assert read_config(RunFolder(tmp_path)) == json.loads('{"recipe": "digits"}')

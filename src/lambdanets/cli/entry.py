@@ -47,11 +47,12 @@ def _run(words: list[str]) -> int:
 
         from lambdanets.cli.app import app
         from lambdanets.cli.console import OutputConsole
+        from lambdanets.cli.odd_words import complaint
 
     try:
         code = app(words, exit_on_error=False, print_error=False, console=OutputConsole())
     except CycloptsError as error:
-        report_mistake(error)
+        report_mistake(complaint(error))
         return EXIT_MISTAKE
     return code if isinstance(code, int) else 0
 

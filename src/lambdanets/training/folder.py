@@ -107,6 +107,8 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
         raise ValueError(f"{folder.path} is not a run: its config.json cannot be read ({error}).") from error
     if not isinstance(stored, dict):
         raise ValueError(f"{folder.path} is not a run: its config.json holds no fields.")
+    if not isinstance(stored.get("recipe"), str):
+        raise ValueError(f"{folder.path} is not a run of lambdanets: its config.json names no recipe.")
     return stored
 
 
