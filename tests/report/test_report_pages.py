@@ -183,3 +183,33 @@ def test_a_browser_without_network_shows_every_picture(
     assert json.loads(html.unescape(seen[1])) == truth
     assert pictures >= 4
     assert "CONSOLE" not in ended.stderr
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 4), (30, 12)])
+def test_a_picture_of_few_mistakes_is_not_mostly_empty(
+    count: int, columns: int, trained_run: Path, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    import torch
+
+    from lambdanets.report.figures import draw_mistakes
+    from lambdanets.report.findings import find_out
+
+    finished = load_run(trained_run)
+    findings = find_out(finished.task, finished.model)
+    said = findings.judgement.labels.clone()
+    said[:count] = (said[:count] + 1) % 10
+    judgement = replace(findings.judgement, probabilities=torch.nn.functional.one_hot(said, 10).float())
+    draw_mistakes(replace(findings, judgement=judgement), tmp_path / "mistakes.png")
+    with Image.open(tmp_path / "mistakes.png") as picture:
+        assert picture.width <= max(80 * columns, 360) + 1
+
+
+def test_frames_have_the_colours_that_the_text_names(page: str) -> None:
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "framed in purple" in page
+    assert "var(--purple)" in style[style.index(".map i {") :].partition("}")[0]
+    assert "Framed in orange" in page
+    frame = style[style.index(".pictures img {") :].partition("}")[0]
+    assert "var(--line)" not in frame

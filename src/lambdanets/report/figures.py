@@ -17,6 +17,10 @@ NUM_SHOWN = 60
 """Images on the page of predictions."""
 NUM_WORST = 24
 """Images on the page of mistakes."""
+MOST_COLUMNS = 12
+"""Images side by side; fewer images make a narrower picture."""
+LEAST_WIDTH = 3.6
+"""Inches that the title needs."""
 
 
 def draw_confusion(findings: Findings, path: Path) -> None:
@@ -58,9 +62,10 @@ def shown_indices(total: int) -> list[int]:
 
 
 def _draw_images(findings: Findings, indices: Sequence[int], path: Path, title: str) -> None:
-    columns = 12
+    columns = min(MOST_COLUMNS, max(len(indices), 1))
     rows = max(1, -(-len(indices) // columns))
-    figure = Figure(figsize=(columns * 0.8, rows * 1.05 + 0.6), layout="constrained")
+    width = max(columns * 0.8, LEAST_WIDTH)
+    figure = Figure(figsize=(width, rows * 1.05 + 0.6), layout="constrained")
     figure.suptitle(title)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels:

@@ -10,6 +10,7 @@ from lambdanets.report.findings import Findings, Score
 from lambdanets.report.inside import Look
 from lambdanets.report.page import points, render
 from lambdanets.report.picture import data_uri, on_white, signed
+from lambdanets.report.verdict import verdict
 from lambdanets.training.curves import running_mean
 from lambdanets.training.journal import Record
 from lambdanets.training.override import field_names, to_json
@@ -38,6 +39,7 @@ def report_page(
         own=findings.own,
         against=_against(findings),
         ablation=_ablation(findings),
+        verdict=verdict(findings),
         num_train=findings.task.num_samples,
         duration=_duration(float(result["train_seconds"] or 0)),
         class_names=findings.class_names,
