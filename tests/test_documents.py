@@ -114,6 +114,17 @@ def test_links_lead_to_files(path):
     assert [target for target in local if not (path.parent / target).is_file()] == []
 
 
+def test_drawn_pictures_are_there_small_and_shown(tmp_path):
+    drawn = runpy.run_path(str(ROOT / "docs" / "pictures.py"))["PICTURES"]
+    text = (ROOT / "docs" / "layer.md").read_text(encoding="utf-8")
+    for name, draw in drawn.items():
+        draw(tmp_path / name)
+        draw(tmp_path / f"again-{name}")
+        assert (tmp_path / name).read_bytes() == (tmp_path / f"again-{name}").read_bytes()
+        assert (ROOT / "docs" / "assets" / name).stat().st_size < 150_000
+        assert f"](assets/{name})" in text
+
+
 def test_every_order_has_a_page():
     pages = {path.stem for path in (ROOT / "docs" / "orders").glob("*.md")} - {"index"}
     assert pages == set(IMPLS) - {"auto"}
