@@ -79,11 +79,12 @@ def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
     values = values.reshape(value.shape[0], walk.m, value.shape[1])
     outputs = query.new_empty(query.shape[0], *query.shape[3:], query.shape[1], value.shape[1])
     for box in walk.tiling.boxes():
-        expanded = expand_table(walk.table, walk.tiling, walk.tile, box).flatten(2)
+        tables = walk.by_row(expand_table(walk.table, walk.tiling, walk.tile, box))
         for images, block in itertools.product(walk.groups, walk.tiling.blocks):
-            scores = walk.scores(walk.queries_of(images, box, block), expanded, block)
-            output = outputs[images, *box.place, slice(*block)]
-            output.copy_(torch.bmm(_by_image(scores), values[images]).view(output.shape))
+            scores = walk.scores(walk.queries_of(images, box, block), tables[slice(*block)])
+            out = outputs[images, *box.place, slice(*block)].flatten(1, 3)
+            for image, value_rows, rows in zip(_by_image(scores), values[images], out, strict=True):
+                torch.mm(image, value_rows, out=rows)
     return outputs.movedim((-2, -1), (1, 2))
 
 
@@ -139,17 +140,16 @@ class _Walk:
         """Q as (y, x, h, b, k)."""
         return self.queries[*box.place, slice(*block)][..., images, :]
 
-    def offsets(self, y: int) -> slice:
-        """Where the context of row y lies among the row offsets of the expanded table: all of the map's rows."""
+    def by_row(self, expanded: Tensor) -> list[Tensor]:
+        """E[x, k, m] of every query row y: the offsets of an expanded table that all of the map's rows have from y."""
         height = self.tiling.size[-2]
-        first = (height - 1 - y) * (self.m // height)
-        return slice(first, first + self.m)
+        return list(expanded.flatten(2).unfold(2, self.m, self.m // height).unbind(2))[::-1]
 
-    def scores(self, queries: Tensor, expanded: Tensor, block: Span) -> Tensor:
+    def scores(self, queries: Tensor, tables: list[Tensor]) -> Tensor:
         """S as (y, x, h, b, m) of queries (y, x, h, b, k), in the buffer."""
         scores = front(self.buffer, *queries.shape[:-1], self.m)
-        for row, query, y in zip(scores, queries, range(*block), strict=True):
-            torch.bmm(query.flatten(1, 2), expanded[:, :, self.offsets(y)], out=row.flatten(1, 2))
+        for row, query, table in zip(scores.flatten(2, 3), queries.flatten(2, 3), tables, strict=True):
+            torch.bmm(query, table, out=row)
         return scores
 
 
@@ -167,27 +167,30 @@ class _Gradients(_Walk):
 
     def visit(self, box: Box, needs: tuple[bool, bool, bool]) -> None:
         """What the queries of one box add to the gradients."""
-        laid_out = expand_table(self.table, self.tiling, self.tile, box)
-        expanded, d_expanded = laid_out.flatten(2), torch.zeros_like(laid_out).flatten(2)
-        transposed = expanded.transpose(1, 2).contiguous() if needs[0] else expanded
+        expanded = expand_table(self.table, self.tiling, self.tile, box)
+        d_expanded = torch.zeros_like(expanded)
+        tables, d_tables = self.by_row(expanded), self.by_row(d_expanded)
+        transposed = self.by_row(expanded.flatten(2).mT.contiguous().mT) if needs[0] else tables
         for images, block in itertools.product(self.groups, self.tiling.blocks):
-            queries, grad = self.queries_of(images, box, block), self.grads[images, *box.place, slice(*block)]
-            by_image = grad.flatten(1, 3)
+            rows, queries = slice(*block), self.queries_of(images, box, block)
+            place = images, *box.place, rows
+            grads = self.grads[place].flatten(1, 3)
             if needs[1]:
-                scores = _by_image(self.scores(queries, expanded, block))
-                self.d_values[images].baddbmm_(scores.mT, by_image)
+                scores = _by_image(self.scores(queries, tables[rows]))
+                self.d_values[images].baddbmm_(scores.mT, grads)
             if not (needs[0] or needs[2]):
                 continue
-            d_scores = self._d_scores(by_image, self.values[images], queries.shape)
-            for y, d_row, query in zip(range(*block), d_scores, queries, strict=True):
-                d_row, offsets = d_row.flatten(1, 2), self.offsets(y)
-                if needs[0]:
-                    d_query = torch.bmm(d_row, transposed[:, offsets]).view(query.shape)
-                    self.d_queries[images, *box.place, y].copy_(d_query.movedim(2, 0))
-                if needs[2]:
-                    d_expanded[:, :, offsets] += torch.bmm(query.flatten(1, 2).mT, d_row)
+            d_scores = self._d_scores(grads, self.values[images], queries.shape).flatten(2, 3)
+            if needs[0]:
+                d_queries = torch.empty_like(queries, memory_format=torch.contiguous_format)
+                for d_query, d_row, table in zip(d_queries.flatten(2, 3), d_scores, transposed[rows], strict=True):
+                    torch.bmm(d_row, table.mT, out=d_query)
+                self.d_queries[place].copy_(d_queries.movedim(3, 0))
+            if needs[2]:
+                for d_table, query, d_row in zip(d_tables[rows], queries.flatten(2, 3).mT, d_scores, strict=True):
+                    d_table += torch.bmm(query, d_row)
         if needs[2]:
-            add_expanded(self.d_table, d_expanded.view(laid_out.shape), self.tiling, self.tile, box)
+            add_expanded(self.d_table, d_expanded, self.tiling, self.tile, box)
 
     def _d_scores(self, grads: Tensor, values: Tensor, queries: torch.Size) -> Tensor:
         """DS as (y, x, h, b, m), in the buffer."""

@@ -38,10 +38,8 @@ class Slab:
         """R̂ (c, planes, f·g, k, window, u) as (planes, f·g, c, j, k, (window + step − 1)·c·u)."""
         fr, (real, imaginary) = self.frame, table
         planes, pairs, k, window, u = real.shape
-        slab = real.new_empty(planes, pairs, 2, fr.step, k, window + fr.step - 1, 2, u)
+        slab = real.new_zeros(planes, pairs, 2, fr.step, k, window + fr.step - 1, 2, u)
         for j in range(fr.step):
-            slab[:, :, :, j, :, :j] = 0
-            slab[:, :, :, j, :, j + window :] = 0
             entries = slab[:, :, :, j, :, j : j + window]
             entries[:, :, 0, ..., 0, :] = real
             torch.neg(imaginary, out=entries[:, :, 0, ..., 1, :])
