@@ -24,7 +24,7 @@ def test_a_run_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     run = tmp_path / "run"
     assert main(["train", "digits", "--out", str(run), *TEN_STEPS]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"step 10/10  loss \d\.\d+  accuracy \d+\.\d%  \d+ images/s", out)
+    assert re.search(r"step 10/10  loss \d\.\d+  accuracy \d+\.\d%  \d+ images/s  0:00:00 left", out)
     result = json.loads((run / "result.json").read_text())
     assert f"test accuracy {result['test_accuracy']:.2%}" in out
     assert "\x1b" not in out  # no terminal, no colours

@@ -1,8 +1,9 @@
 """The live bar of a training run; plain lines where the output is not a terminal."""
 
+from datetime import timedelta
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from lambdanets.cli.broken_pipe import fall_silent
 from lambdanets.training.journal import Record
@@ -14,6 +15,10 @@ MEMORY = 0.9
 """Weight of the past in the shown loss, accuracy and speed; single steps jump too much to be read."""
 
 
+WIDE, NARROW = 110, 78
+"""Columns of a terminal below which the bar is short, and below which of the numbers only the loss is left."""
+
+
 class TrainingProgress:
     """Shows loss, accuracy, images per second and the time left; use as a `with` block around the training."""
 
@@ -21,13 +26,8 @@ class TrainingProgress:
         self._num_steps = run.num_steps
         self._batch_size = run.config.batch_size
         self._smooth: dict[str, float] = {}
-        self._bar = Progress(
-            TextColumn("step"),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TimeRemainingColumn(),
-        )
+        self._bar = Progress()
+        self._bar.columns = _columns(self._bar.console.width)
         self._task = self._bar.add_task("", total=run.num_steps, completed=run.state.step, numbers="")
 
     def __enter__(self) -> Self:
@@ -49,7 +49,8 @@ class TrainingProgress:
         if self._bar.console.is_terminal:
             self._bar.update(self._task, completed=step, numbers=self._numbers())
         elif step % max(1, self._num_steps // PLAIN_LINES) == 0 or step == self._num_steps:
-            self._print(f"step {step}/{self._num_steps}  {self._numbers()}")
+            left = timedelta(seconds=round((self._num_steps - step) * self._smooth["seconds"]))
+            self._print(f"step {step}/{self._num_steps}  {self._numbers()}  {left} left")
 
     def _print(self, line: str) -> None:
         try:
@@ -58,5 +59,13 @@ class TrainingProgress:
             fall_silent()  # the run goes on: what counts is in its folder
 
     def _numbers(self) -> str:
+        if self._bar.console.is_terminal and self._bar.console.width < NARROW:
+            return f"{self._smooth['loss']:.3f}"
         speed = self._batch_size / max(self._smooth["seconds"], 1e-9)
         return f"loss {self._smooth['loss']:.3f}  accuracy {self._smooth['accuracy']:.1%}  {speed:.0f} images/s"
+
+
+def _columns(width: int) -> tuple[ProgressColumn, ...]:
+    """What the live line shows: 40 columns of a terminal hold steps, a short bar, the loss and the time left."""
+    bar = BarColumn(bar_width=40 if width >= WIDE else 8)
+    return (MofNCompleteColumn(), bar, TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
