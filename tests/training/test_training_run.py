@@ -8,6 +8,7 @@ import torch
 from lambdanets.models import create_model, load_weights
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.config import Config
+from lambdanets.training.cores import usable_cores
 from lambdanets.training.folder import RunFolder, read_config
 from lambdanets.training.journal import read_journal
 from lambdanets.training.override import from_json, with_assignments
@@ -123,7 +124,10 @@ def test_a_finished_folder_says_everything(tmp_path: Path) -> None:
     assert result["test_images"] == 510
     assert result["test_accuracy"] == int(result["test_correct"] or 0) / 510
     assert from_json(find_recipe("digits"), read_config(folder)) == run.config
-    assert json.loads(folder.environment.read_text())["num_threads"] == 1
+    environment = json.loads(folder.environment.read_text())
+    assert environment["num_threads"] == 1
+    assert environment["cores"] == usable_cores() <= environment["cores_of_machine"]
+    assert "command" not in environment  # command.txt has it, in one form
     assert [record["step"] for record in read_journal(folder.metrics)] == list(range(1, STEPS + 1))
     assert folder.curves.read_bytes().startswith(b"\x89PNG")
 

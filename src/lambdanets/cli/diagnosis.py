@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from lambdanets import __version__
+from lambdanets.training.cores import usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,8 @@ def _packages() -> Iterator[Finding]:
 
 
 def _threads() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS")
-    value = f"{usable} of {os.cpu_count()} cores to use, OMP_NUM_THREADS {asked or 'not set'}"
+    value = f"{usable_cores()} of {os.cpu_count()} cores to use, OMP_NUM_THREADS {asked or 'not set'}"
     if hasattr(os, "getloadavg"):
         value += f", {os.getloadavg()[0]:.1f} busy in the last minute"
     policy = os.environ.get("OMP_WAIT_POLICY", "PASSIVE").upper()

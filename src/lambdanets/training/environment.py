@@ -2,23 +2,24 @@
 
 import os
 import platform
-import sys
 from importlib.metadata import version
 
 import torch
+
+from lambdanets.training.cores import usable_cores
 
 _PACKAGES = ("lambdanets", "torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
 def describe_environment() -> dict[str, str | int]:
-    """Versions of Python and of the packages that a result depends on, the machine, and the threads in use."""
+    """Versions of Python and of the packages that a result depends on, the machine, cores to use, threads in use."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
         "system": platform.platform(),
         "machine": platform.machine(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count() or 0,
+        "cores": usable_cores(),
+        "cores_of_machine": os.cpu_count() or 0,
         "num_threads": torch.get_num_threads(),
-        "command": " ".join(sys.argv),
     }

@@ -26,7 +26,7 @@ class RunFolder:
 
     @property
     def environment(self) -> Path:
-        """Versions, machine, threads and command."""
+        """Versions, machine and threads."""
         return self.path / "environment.json"
 
     @property
