@@ -4,6 +4,7 @@ import shlex
 from datetime import datetime
 from pathlib import Path
 
+from lambdanets.cli.own_name import own_name
 from lambdanets.cli.stopped import NOTHING_BEGUN
 from lambdanets.report.files import ReportFiles
 from lambdanets.training.checkpoint import list_checkpoints
@@ -27,11 +28,11 @@ def describe_next(folder: RunFolder) -> str:
     """What there is to look at, and what to try."""
     path = shlex.quote(str(folder.path))
     page = ReportFiles(folder.path).page
-    report = f"report  {page}" if page.exists() else f"report  lambdanets evaluate {path} --report"
+    report = f"report  {page}" if page.exists() else f"report  {own_name()} evaluate {path} --report"
     return (
         f"{report}\n\nNext:\n"
-        f"lambdanets evaluate {path}          judge these weights again, class by class\n"
-        f"lambdanets predict {path} IMAGE…    try them on pictures of your own"
+        f"{own_name()} evaluate {path}          judge these weights again, class by class\n"
+        f"{own_name()} predict {path} IMAGE…    try them on pictures of your own"
     )
 
 
@@ -48,7 +49,7 @@ def describe_standing(path: Path, recipe: str) -> str:
     if not folder.config.exists():
         return NOTHING_BEGUN
     if folder.result.exists():
-        return f"Trained and judged; to write its report:\nlambdanets evaluate {shlex.quote(str(path))} --report"
+        return f"Trained and judged; to write its report:\n{own_name()} evaluate {shlex.quote(str(path))} --report"
     saved = list_checkpoints(folder.checkpoints)
     where = f"Saved at step {int(saved[0].name.removeprefix('step-'))}" if saved else "Begun, no step saved yet"
     return f"{where}. To continue:\n{resume_command(recipe, folder)}"
@@ -56,7 +57,7 @@ def describe_standing(path: Path, recipe: str) -> str:
 
 def resume_command(recipe: str, folder: RunFolder) -> str:
     """What to type to go on with the run in a folder."""
-    return f"lambdanets train {recipe} --out {shlex.quote(str(folder.path))} --resume"
+    return f"{own_name()} train {recipe} --out {shlex.quote(str(folder.path))} --resume"
 
 
 def fresh_folder(recipe: str) -> Path:
