@@ -108,11 +108,11 @@ def _check_file(path: Path) -> None:
 
 def _check_size(file: Image.Image, path: Path, max_pixels: int) -> None:
     if file.width * file.height > max_pixels:
-        raise ImageError(f"{_too_large(path, max_pixels)[:-1]}: got {file.width} × {file.height}; make it smaller.")
+        raise ImageError(_too_large(path, max_pixels, f": got {file.width} × {file.height}"))
 
 
-def _too_large(path: Path, max_pixels: int) -> str:
-    return f"{path} has more than {max_pixels / 1e6:g} million pixels: make it smaller, or cut out what is to be read."
+def _too_large(path: Path, max_pixels: int, got: str = "") -> str:
+    return f"{path} has more than {max_pixels / 1e6:g} million pixels{got}; make it smaller, or cut out a part."
 
 
 def _upright(file: Image.Image, enough: int | None) -> Image.Image:
