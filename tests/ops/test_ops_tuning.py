@@ -60,5 +60,32 @@ def test_measurements_stand_beside_the_predictions():
     measured = measure_orders(problem(), seconds=0.001)
     assert all(times.forward > 0 and times.backward > 0 for times in measured.values())
     assert "measured ms" in str(explain_problem(problem(), measured=measured))
+
+
+def test_measured_memory_is_near_the_predicted():
+    """Half as much again, for the small buffers that no formula counts."""
+    p = problem(size=(24, 24), scope=(13, 13))
+    for order in (o for o in ORDERS if o.NAME in ("scores", "dense", "fourier_rows")):
+        measured = measure_orders(p, seconds=0.001, memory=True)[order.NAME].extra_bytes
+        predicted = max(order.cost(p, backward).extra_bytes for backward in (False, True))
+        assert measured / 1.5 <= predicted <= 2.5 * measured, order.NAME
+
+
+def test_memory_counts_what_lives_at_once():
+    from lambdanets.ops.memory import extra_bytes
+
+    def call():
+        for _ in range(3):
+            torch.empty(1000).add_(1)  # gone before the next one
+        kept = torch.empty(500)
+        return (kept + 1).view(5, 100)
+
+    assert extra_bytes(call) == 4 * (1000 - 500)  # at the peak, less what is returned at the end
+    assert extra_bytes(lambda: torch.empty(500)) == 0
+
+
+def test_only_auto_can_be_explained():
+    from lambdanets.ops.explanation import explain_problem
+
     with pytest.raises(ValueError, match="only 'auto'"):
         explain_problem(problem(), impl="dense")

@@ -22,7 +22,7 @@ def explain(
     Args:
         question: The sizes of the layer.
         profile: Predict and choose by this file of `lambdanets tune`.
-        measure: Run the orders that are worth it, on one thread, and show the times beside the predictions.
+        measure: Run the orders that are worth it, on one thread; show times and memory beside the predictions.
     """
     with mistakes_reported():
         problem = problem_of(question or Question())
@@ -32,5 +32,6 @@ def explain(
         from lambdanets.ops.tuning import measure_orders
 
         torch.set_num_threads(1)
-        measured = measure_orders(problem) if measure and problem.scope and problem.pair_mask is None else {}
+        runnable = problem.scope and problem.pair_mask is None
+        measured = measure_orders(problem, memory=True) if measure and runnable else {}
         print(explain_problem(problem, f"auto:{profile}" if profile else "auto", measured))

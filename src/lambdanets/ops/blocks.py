@@ -98,7 +98,7 @@ class Block:
         height = self.rows[1] - self.rows[0]
         size = (run.rows.stop - run.rows.start, self.columns * self.h, run.length)
         stride = (self.width + run.offset_step, height * self.width, 1)
-        return flat.as_strided(size, stride, run.rows.start * self.width + run.offset)
+        return flat.as_strided(size, stride, flat.storage_offset() + run.rows.start * self.width + run.offset)
 
     def unseen(self, flat: Tensor) -> list[Tensor]:
         """What of `scores` belongs to no run."""
@@ -111,7 +111,8 @@ class Block:
         """What a run of rows sees of the dense (context, depth), (rows, context, depth)."""
         depth = context.shape[1]
         size = (run.rows.stop - run.rows.start, run.length, depth)
-        return context.as_strided(size, (run.context_step * depth, depth, 1), run.context * depth)
+        start = context.storage_offset() + run.context * depth
+        return context.as_strided(size, (run.context_step * depth, depth, 1), start)
 
 
 def _extend(runs: list[Run], row: int, length: int, context: int, offset: int) -> bool:

@@ -20,6 +20,8 @@ class Measurement:
     """Seconds."""
     backward: float
     """Seconds."""
+    extra_bytes: int | None = None
+    """Peak memory beyond inputs and outputs; None: not measured."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Explanation:
         return "\n".join([*lines, f"predicted for one core, profile: {self.profile.machine}"])
 
     def _measured_head(self) -> str:
-        return f"  {'measured ms':>17}" if self.measured else ""
+        return f"  {'measured ms':>17} {'MiB':>8}" if self.measured else ""
 
     def _row(self, order: Described) -> str:
         reason = None if order is reference else why_not(order, self.problem)
@@ -77,9 +79,10 @@ class Explanation:
         if not self.measured:
             return ""
         if name not in self.measured:
-            return f"  {'–':>17}"
-        times = self.measured[name]
-        return f"  {1e3 * times.forward:>8.1f} {1e3 * times.backward:>8.1f}"
+            return f"  {'–':>17} {'–':>8}"
+        took = self.measured[name]
+        extra = "–" if took.extra_bytes is None else f"{took.extra_bytes / 2**20:.1f}"
+        return f"  {1e3 * took.forward:>8.1f} {1e3 * took.backward:>8.1f} {extra:>8}"
 
 
 def explain_problem(

@@ -15,6 +15,7 @@ from lambdanets.ops.choice import ORDERS, Order, why_not
 from lambdanets.ops.cost import Pace, Profile
 from lambdanets.ops.explanation import Measurement
 from lambdanets.ops.layout import in_layout
+from lambdanets.ops.memory import extra_bytes
 from lambdanets.ops.problem import Problem
 
 SLOWER = 12
@@ -36,16 +37,23 @@ def calibration_problems() -> tuple[Problem, ...]:
     return tuple(problems)
 
 
-def measure_orders(problem: Problem, seconds: float = 0.5) -> dict[str, Measurement]:
-    """Forward and backward of every able order that is worth running, each for about `seconds`."""
+def measure_orders(problem: Problem, seconds: float = 0.5, *, memory: bool = False) -> dict[str, Measurement]:
+    """Forward and backward of every able order that is worth running, each for about `seconds`; memory if asked."""
     query, value, table, grad = _tensors(problem)
     calls: dict[tuple[str, bool], Callable[[], object]] = {}
     for order in worth_measuring(problem):
         calls[order.NAME, False] = lambda o=order: o.forward(query, value, table)
         calls[order.NAME, True] = lambda o=order: o.backward(grad, query, value, table, (True, True, True))
     times = _interleaved(calls, seconds)
-    names = dict.fromkeys(name for name, _ in calls)
-    return {name: Measurement(forward=times[name, False], backward=times[name, True]) for name in names}
+    peaks = {key: extra_bytes(call) for key, call in calls.items()} if memory else {}
+    return {
+        name: Measurement(
+            forward=times[name, False],
+            backward=times[name, True],
+            extra_bytes=max(peaks[name, False], peaks[name, True]) if memory else None,
+        )
+        for name in dict.fromkeys(name for name, _ in calls)
+    }
 
 
 def worth_measuring(problem: Problem) -> list[Order]:
