@@ -22,6 +22,7 @@ import torch
 from benchmarks.choice import random_problem
 from lambdanets.ops import Problem
 from lambdanets.ops.choice import ORDERS
+from lambdanets.ops.cost import Work
 from lambdanets.ops.tuning import measure_orders
 
 Times = dict[str, tuple[float, float]]
@@ -80,7 +81,7 @@ def _measure(count: int, seed: int, path: Path) -> list[tuple[Problem, Times]]:
     return points
 
 
-def _fit(work: list[dict[str, float]], took: list[float]) -> tuple[dict[str, float], float]:
+def _fit(work: list[Work], took: list[float]) -> tuple[dict[str, float], float]:
     """The prices, none negative, that bring predictions closest to the times; and their rms relative error."""
     from scipy.optimize import nnls  # of the extra for benchmarks
 

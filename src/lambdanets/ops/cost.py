@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+Work = dict[str, int | float]
+"""How much of each kind of work the forward pass of an order does."""
 Prices = Mapping[str, tuple[float, float]]
 """Seconds that one of each kind of work takes, forward and backward, on one core of the built-in machine.
 
@@ -26,7 +28,7 @@ class Cost:
     """Predicted time on one core of the built-in machine."""
 
 
-def total(work: Mapping[str, float], prices: Prices, backward: bool) -> float:
+def total(work: Work, prices: Prices, backward: bool) -> float:
     """Seconds that this much work of each kind takes."""
     return sum(prices[kind][backward] * count for kind, count in work.items())
 

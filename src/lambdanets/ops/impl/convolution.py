@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, total
+from lambdanets.ops.cost import Cost, Prices, Work, total
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import at_least_fp32
@@ -44,7 +44,7 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
-def work(problem: Problem) -> dict[str, float]:
+def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does."""
     p, lambdas = problem, problem.b * problem.n * problem.k * problem.v
     products = lambdas * math.prod(p.reach) * p.u

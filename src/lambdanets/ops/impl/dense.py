@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, total
+from lambdanets.ops.cost import Cost, Prices, Work, total
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -38,7 +38,7 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
-def work(problem: Problem) -> dict[str, float]:
+def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does; every query row is a step for all images of a group."""
     p, size = problem, _plane(problem)
     scores = p.b * p.h * p.n * p.m * p.u

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, total
+from lambdanets.ops.cost import Cost, Prices, Work, total
 from lambdanets.ops.layout import in_layout
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import at_least_fp32
@@ -40,7 +40,7 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
-def work(problem: Problem) -> dict[str, float]:
+def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does."""
     p, periods = problem, _periods(problem)
     padded, slower = math.prod(periods), THIRD_AXIS if len(periods) == 3 else 1

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.blocks import Block, Run
-from lambdanets.ops.cost import Cost, Prices, total
+from lambdanets.ops.cost import Cost, Prices, Work, total
 from lambdanets.ops.line import backward_on_plane, folded_sides, forward_on_plane
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -55,7 +55,7 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
-def work(problem: Problem) -> dict[str, float]:
+def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does."""
     p, tiling = problem, _tiling_of(problem)
     positions, visits = math.prod(tiling.size), -(-p.b // _images(p)) * len(tiling.tiles) * math.prod(tiling.size[:-2])

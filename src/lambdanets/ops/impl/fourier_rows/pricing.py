@@ -1,6 +1,6 @@
 """What `fourier_rows` costs: each kind of work by itself, since they reach different shares of the machine's rate."""
 
-from lambdanets.ops.cost import Cost, Prices, total
+from lambdanets.ops.cost import Cost, Prices, Work, total
 from lambdanets.ops.impl.fourier_rows.frame import Frame
 from lambdanets.ops.problem import Problem
 
@@ -28,7 +28,7 @@ def cost(problem: Problem, backward: bool) -> Cost:
     return Cost(round(products), numbers * max(4, problem.itemsize), total(done, PRICES, backward))
 
 
-def work(problem: Problem) -> dict[str, float]:
+def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does."""
     p, fr = problem, _frame(problem)
     lambdas, pairs = p.b * p.k * p.v, fr.frequencies * fr.block_frequencies

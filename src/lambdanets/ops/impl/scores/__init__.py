@@ -20,7 +20,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, total
+from lambdanets.ops.cost import Cost, Prices, Work, total
 from lambdanets.ops.impl.scores.gradients import Backward
 from lambdanets.ops.impl.scores.output import Forward
 from lambdanets.ops.impl.scores.walk import choose_tiling
@@ -44,7 +44,7 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
-def work(problem: Problem) -> dict[str, float]:
+def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does."""
     p, tiling = problem, _tiling_of(problem)
     per_offset = p.b * p.h * p.u * math.prod(tiling.size) * tiling.mean_row_length
