@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, baddbmm_flop
 
 from lambdanets.layers import LambdaLayer
 from lambdanets.models.network import MIN_SIZE
@@ -95,8 +95,9 @@ def remove_norms(model: nn.Module) -> None:
 
 def count_multiply_adds(model: nn.Module, images: torch.Tensor) -> int:
     """Multiply-adds of one forward pass over `images`; meta tensors are enough."""
-    operator = torch.ops.lambdanets.position
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={operator: position_flops}) as counter:
+    # The counter knows `baddbmm`, not its form in place, by which the content part is added.
+    mapping = {torch.ops.lambdanets.position: position_flops, torch.ops.aten.baddbmm_: baddbmm_flop}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         model(images)
     return counter.get_total_flops() // 2
 

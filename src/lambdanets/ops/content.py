@@ -57,10 +57,12 @@ def content_lambda(
 def apply_content(
     query: Float[Tensor, "b h k *N"], content: Float[Tensor, "b k v"], onto: Tensor | None = None
 ) -> Float[Tensor, "b h v *N"]:
-    """λᶜᵀ q of shape (b, h, v, *N), plus `onto` of that shape if given; its channels fastest in memory."""
-    output = torch.bmm(_by_position(query), content.to(query.dtype))
+    """λᶜᵀ q of shape (b, h, v, *N), its channels fastest in memory; added in place to `onto`, of that form, if given."""
+    lambdas = content.to(query.dtype)
     if onto is not None:
-        output += _by_position(onto)
+        _by_position(onto).baddbmm_(_by_position(query), lambdas)
+        return onto
+    output = torch.bmm(_by_position(query), lambdas)
     return output.unflatten(1, (*query.shape[3:], query.shape[1])).movedim((-2, -1), (1, 2))
 
 

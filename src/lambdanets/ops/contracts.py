@@ -22,13 +22,18 @@ def position(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
     order = find(impl, Problem.of(query, None, value, table))
     q, v, r = _computable(query, value, table)
     with own_precision(query.device.type):
-        return in_layout(order.forward(q, v, r).to(query.dtype), channels_last=True)
+        output = in_layout(order.forward(q, v, r).to(query.dtype), channels_last=True)
+    return output.data  # not a view of anything, so that the content part may be added in place
 
 
 @position.register_fake
 def _(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
     b, h, _, *size = query.shape
-    return in_layout(query.new_empty(b, h, value.shape[1], *size), channels_last=True)
+    v = value.shape[1]
+    strides = [h * v]
+    for side in reversed(size):
+        strides.insert(0, strides[0] * side)
+    return query.new_empty_strided((b, h, v, *size), (strides[0], v, 1, *strides[1:]))
 
 
 @torch.library.custom_op("lambdanets::position_backward", mutates_args=())
