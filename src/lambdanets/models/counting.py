@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode, baddbmm_flop
+from torch.utils.flop_counter import FlopCounterMode
 
 from lambdanets.layers import LambdaLayer
 from lambdanets.models.network import MIN_SIZE
@@ -96,7 +96,7 @@ def remove_norms(model: nn.Module) -> None:
 def count_multiply_adds(model: nn.Module, images: torch.Tensor) -> int:
     """Multiply-adds of one forward pass over `images`; meta tensors are enough."""
     # The counter knows `baddbmm`, not its form in place, by which the content part is added.
-    mapping = {torch.ops.lambdanets.position: position_flops, torch.ops.aten.baddbmm_: baddbmm_flop}
+    mapping = {torch.ops.lambdanets.position: position_flops, torch.ops.aten.baddbmm_: added_product_flops}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         model(images)
     return counter.get_total_flops() // 2
@@ -114,3 +114,8 @@ def position_flops(query: tuple[int, ...], value: tuple[int, ...], table: tuple[
     v, u = value[1:3]
     window = prod(min(side, 2 * extent - 1) for side, extent in zip(table[2:], size, strict=True))
     return 2 * b * prod(size) * k * v * (window * u + h)
+
+
+def added_product_flops(_: Any, left: tuple[int, ...], right: tuple[int, ...], **__: Any) -> int:
+    """Twice the multiply-adds of a batch of matrix products (b, n, k) · (b, k, v), from their shapes."""
+    return 2 * prod(left) * right[-1]

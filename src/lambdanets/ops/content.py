@@ -57,7 +57,7 @@ def content_lambda(
 def apply_content(
     query: Float[Tensor, "b h k *N"], content: Float[Tensor, "b k v"], onto: Tensor | None = None
 ) -> Float[Tensor, "b h v *N"]:
-    """λᶜᵀ q of shape (b, h, v, *N), its channels fastest in memory; added in place to `onto`, of that form, if given."""
+    """λᶜᵀ q of shape (b, h, v, *N), channels fastest in memory; added in place to `onto`, of that form, if given."""
     lambdas = content.to(query.dtype)
     if onto is not None:
         _by_position(onto).baddbmm_(_by_position(query), lambdas)
