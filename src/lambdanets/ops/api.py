@@ -13,7 +13,7 @@ from lambdanets.ops.content import apply_content, content_lambda
 from lambdanets.ops.contracts import position
 from lambdanets.ops.explanation import Explanation, explain_problem
 from lambdanets.ops.impl import reference
-from lambdanets.ops.layout import Aligned, in_layout, is_channels_last
+from lambdanets.ops.layout import Aligned, as_maps, by_position, in_layout, is_channels_last
 from lambdanets.ops.precision import autocast_dtype, own_precision
 from lambdanets.ops.problem import NormalizeKeys, Problem, check_masks, check_tensors
 
@@ -65,18 +65,18 @@ def apply_lambdas(
         find(impl, problem)  # a named order that is not able says so before anything is computed
     query, value = Aligned.apply(query), Aligned.apply(value)
     with own_precision(query.device.type):
-        output = None
+        rows = None
         if table is not None:
             seen = value if context_mask is None else value.masked_fill(~context_mask[:, None, None], 0)
-            output = position(query, seen, table if pair_mask is None else causal_table(table), impl)
+            rows = position(query, seen, table if pair_mask is None else causal_table(table), impl)
         if key is not None and pair_mask is not None:
-            content = causal_content(query, key, value, context_mask)
-            output = content if output is None else output + content
+            content = by_position(causal_content(query, key, value, context_mask))
+            rows = content if rows is None else rows + content
         elif key is not None:
             lambdas = content_lambda(key, value, context_mask=context_mask, normalize_keys=normalize_keys)
-            output = apply_content(query, lambdas, onto=output)
-    assert output is not None  # check_tensors wants a key or a table
-    return in_layout(output, is_channels_last(query))
+            rows = apply_content(query, lambdas, onto=rows)
+    assert rows is not None  # check_tensors wants a key or a table
+    return in_layout(as_maps(rows, query), is_channels_last(query))
 
 
 def explain(

@@ -3,6 +3,7 @@
 A new order is one module in `impl/`, one entry of `ORDERS` and one page of documentation.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -96,6 +97,7 @@ def check_names(normalize_keys: str, impl: str) -> None:
         raise ValueError(f"got normalize_keys={normalize_keys!r}; want 'softmax', 'l2' or 'none'")
 
 
+@functools.lru_cache(maxsize=4096)  # pricing every order takes as long as a small problem itself
 def find(impl: str, problem: Problem, backward: bool = False) -> Order:
     """The order that runs: the named one, never another in its place, or the choice of "auto".
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lambdanets.ops.layout import by_position
 from lambdanets.ops.precision import at_least_fp32, own_precision
 from lambdanets.ops.problem import NormalizeKeys
 
@@ -55,17 +56,8 @@ def content_lambda(
 
 
 def apply_content(
-    query: Float[Tensor, "b h k *N"], content: Float[Tensor, "b k v"], onto: Tensor | None = None
-) -> Float[Tensor, "b h v *N"]:
-    """λᶜᵀ q of shape (b, h, v, *N), channels fastest in memory; added in place to `onto`, of that form, if given."""
-    lambdas = content.to(query.dtype)
-    if onto is not None:
-        _by_position(onto).baddbmm_(_by_position(query), lambdas)
-        return onto
-    output = torch.bmm(_by_position(query), lambdas)
-    return output.unflatten(1, (*query.shape[3:], query.shape[1])).movedim((-2, -1), (1, 2))
-
-
-def _by_position(maps: Tensor) -> Tensor:
-    """(b, h, c, *N) as (b, n·h, c)."""
-    return maps.movedim((1, 2), (-2, -1)).flatten(1, -2)
+    query: Float[Tensor, "b h k *N"], content: Float[Tensor, "b k v"], onto: Float[Tensor, "b nh v"] | None = None
+) -> Float[Tensor, "b nh v"]:
+    """λᶜᵀ q as rows (b, n·h, v), added in place to `onto` if given."""
+    rows, lambdas = by_position(query), content.to(query.dtype)
+    return torch.bmm(rows, lambdas) if onto is None else onto.baddbmm_(rows, lambdas)

@@ -11,40 +11,35 @@ import torch
 from torch import Tensor
 
 from lambdanets.ops.choice import find
-from lambdanets.ops.layout import in_layout, is_channels_last
+from lambdanets.ops.layout import as_maps, by_position, in_layout, is_channels_last
 from lambdanets.ops.precision import own_precision
 from lambdanets.ops.problem import Problem
 
 
 @torch.library.custom_op("lambdanets::position", mutates_args=())
 def position(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
-    """Σ_{m,k,u} q[b,h,k,n] R[k,u,m−n] V[b,v,u,m] of shape (b, h, v, *N), in the dtype of query, channels fastest."""
+    """Σ_{m,k,u} q[b,h,k,n] R[k,u,m−n] V[b,v,u,m] as rows (b, n·h, v), in the dtype of query."""
     order = find(impl, Problem.of(query, None, value, table))
     q, v, r = _computable(query, value, table)
     with own_precision(query.device.type):
-        output = in_layout(order.forward(q, v, r).to(query.dtype), channels_last=True)
-    return output.data  # not a view of anything, so that the content part may be added in place
+        output = order.forward(q, v, r).to(query.dtype)
+    return by_position(output).contiguous().data  # a view of nothing, so that the content part may be added in place
 
 
 @position.register_fake
 def _(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
-    b, h, _, *size = query.shape
-    v = value.shape[1]
-    strides = [h * v]
-    for side in reversed(size):
-        strides.insert(0, strides[0] * side)
-    return query.new_empty_strided((b, h, v, *size), (strides[0], v, 1, *strides[1:]))
+    return query.new_empty(query.shape[0], query[0, :, 0].numel(), value.shape[1])
 
 
 @torch.library.custom_op("lambdanets::position_backward", mutates_args=())
 def position_backward(
     grad: Tensor, query: Tensor, value: Tensor, table: Tensor, impl: str, needs: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of query, value and table, each like its input; those not needed are empty tensors."""
+    """Gradients of query, value and table, each like its input, from that of the rows; empty if not needed."""
     order = find(impl, Problem.of(query, None, value, table), backward=True)
     q, v, r = _computable(query, value, table)
     with own_precision(query.device.type):
-        gradients = order.backward(grad.to(q.dtype), q, v, r, (needs[0], needs[1], needs[2]))
+        gradients = order.backward(as_maps(grad.to(q.dtype), q), q, v, r, (needs[0], needs[1], needs[2]))
     return (
         _like(query, gradients[0], True),
         _like(value, gradients[1], True),

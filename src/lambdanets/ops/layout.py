@@ -38,6 +38,16 @@ def _canonical(tensor: Tensor) -> Tensor:
     return tensor.flatten(0, 1).unflatten(0, tensor.shape[:2])
 
 
+def by_position(maps: Tensor) -> Tensor:
+    """(b, h, c, *N) as rows (b, n·h, c): a view where the channels vary fastest."""
+    return maps.movedim(CHANNEL_AXES, (-2, -1)).flatten(1, -2)
+
+
+def as_maps(rows: Tensor, query: Tensor) -> Tensor:
+    """Rows (b, n·h, c) as (b, h, c, *N), a view, for a query (b, h, k, *N)."""
+    return rows.unflatten(1, (*query.shape[3:], query.shape[1])).movedim((-2, -1), CHANNEL_AXES)
+
+
 def turned(maps: Tensor) -> Tensor:
     """(b, i, j) as a dense (b, j, i)."""
     opaque = torch.compiler.is_compiling() or is_tracing()  # neither would keep the batch a free size
