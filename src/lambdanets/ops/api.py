@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambdanets.ops.causal import causal_content, causal_table
-from lambdanets.ops.choice import check_names, find, profile_of, takes_reference
+from lambdanets.ops.choice import check_names, find, profile_of, remembered, takes_reference
 from lambdanets.ops.content import apply_content, content_lambda
 from lambdanets.ops.contracts import position
 from lambdanets.ops.explanation import Explanation, explain_problem
@@ -61,8 +61,10 @@ def apply_lambdas(
         visible = _visible(value, context_mask, pair_mask)
         with own_precision(query.device.type):
             return reference.apply(query, key, value, table, visible, normalize_keys)
-    if takes_reference(problem) or (table is not None and not torch.compiler.is_compiling()):
-        find(impl, problem)  # a named order that is not able says so before anything is computed
+    compiling = torch.compiler.is_compiling()
+    if takes_reference(problem) or (table is not None and not compiling):
+        # A named order that is not able says so before anything is computed.
+        find(impl, problem) if compiling else remembered(impl, problem)
     query, value = Aligned.apply(query), Aligned.apply(value)
     with own_precision(query.device.type):
         rows = None

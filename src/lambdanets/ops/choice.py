@@ -97,7 +97,6 @@ def check_names(normalize_keys: str, impl: str) -> None:
         raise ValueError(f"got normalize_keys={normalize_keys!r}; want 'softmax', 'l2' or 'none'")
 
 
-@functools.lru_cache(maxsize=4096)  # pricing every order takes as long as a small problem itself
 def find(impl: str, problem: Problem, backward: bool = False) -> Order:
     """The order that runs: the named one, never another in its place, or the choice of "auto".
 
@@ -113,6 +112,10 @@ def find(impl: str, problem: Problem, backward: bool = False) -> Order:
         able = ", ".join(["auto", reference.NAME, *(o.NAME for o in ORDERS if why_not(o, problem) is None)])
         raise ValueError(f"impl={impl!r} cannot compute this problem: {reason}; use one of {able}")
     return order
+
+
+remembered = functools.lru_cache(maxsize=4096)(find)
+"""`find`, but each problem is priced once: that takes as long as a small problem itself. Not for code being compiled."""
 
 
 def takes_reference(problem: Problem) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lambdanets.ops.choice import find
+from lambdanets.ops.choice import remembered
 from lambdanets.ops.layout import as_maps, by_position, in_layout, is_channels_last
 from lambdanets.ops.precision import own_precision
 from lambdanets.ops.problem import Problem
@@ -19,7 +19,7 @@ from lambdanets.ops.problem import Problem
 @torch.library.custom_op("lambdanets::position", mutates_args=())
 def position(query: Tensor, value: Tensor, table: Tensor, impl: str) -> Tensor:
     """Σ_{m,k,u} q[b,h,k,n] R[k,u,m−n] V[b,v,u,m] as rows (b, n·h, v), in the dtype of query."""
-    order = find(impl, Problem.of(query, None, value, table))
+    order = remembered(impl, Problem.of(query, None, value, table))
     q, v, r = _computable(query, value, table)
     with own_precision(query.device.type):
         output = order.forward(q, v, r).to(query.dtype)
@@ -36,7 +36,7 @@ def position_backward(
     grad: Tensor, query: Tensor, value: Tensor, table: Tensor, impl: str, needs: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of query, value and table, each like its input, from that of the rows; empty if not needed."""
-    order = find(impl, Problem.of(query, None, value, table), backward=True)
+    order = remembered(impl, Problem.of(query, None, value, table), backward=True)
     q, v, r = _computable(query, value, table)
     with own_precision(query.device.type):
         gradients = order.backward(as_maps(grad.to(q.dtype), q), q, v, r, (needs[0], needs[1], needs[2]))
