@@ -6,6 +6,7 @@ same place in a network. Nothing here is used by the package.
 """
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from lambdanets.layers import LambdaLayer
 
 MEMORY_LIMIT = 10 * 2**30
 """Peers whose embeddings and lambdas alone would need more are not started."""
+
+MOST_ATTENDED = 2**13
+"""Positions that attention is run over."""
 
 
 class Unable(Exception):
@@ -123,7 +127,9 @@ class Attention(nn.Module):
 
 
 def attention(case: Case) -> nn.Module:
-    """Global attention without positions."""
+    """Global attention without positions, on maps of up to `MOST_ATTENDED` positions."""
+    if math.prod(case.size) > MOST_ATTENDED:
+        raise Unable("takes minutes a step")
     return Attention(case)
 
 

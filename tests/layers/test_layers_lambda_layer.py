@@ -198,3 +198,29 @@ def test_runs_wholly_in_low_precision(dtype):
     output.float().square().mean().backward()
     assert output.dtype == dtype
     assert all(p.grad.isfinite().all() for p in one.parameters())
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_fixed_norms_are_part_of_the_projection(layer, affine):
+    """In eval mode the norms are folded into the weights; a hook on a norm brings it back. Nothing else changes."""
+    one = layer().double().eval()
+    for norm in (one.norm_query, one.norm_value):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+        if affine:
+            norm.weight.data.uniform_(0.5, 2)
+            norm.bias.data.normal_()
+        else:
+            norm.weight = norm.bias = None
+    x = torch.randn(2, 8, 5, 6, dtype=torch.float64, requires_grad=True)
+    wanted = [one.to_query.weight, one.to_value.weight, x, *one.norm_query.parameters()]
+    folded = one(x)
+    folded_grads = torch.autograd.grad(folded.square().sum(), wanted)
+    seen = []
+    for norm in (one.norm_query, one.norm_value):
+        norm.register_forward_hook(lambda *_: seen.append(1))
+    plain = one(x)
+    assert len(seen) == 2
+    torch.testing.assert_close(folded, plain)
+    for got, want in zip(folded_grads, torch.autograd.grad(plain.square().sum(), wanted), strict=True):
+        torch.testing.assert_close(got, want)

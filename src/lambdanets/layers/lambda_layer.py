@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lambdanets.layers.masked_norm import masked_batch_norm
 from lambdanets.layers.position_table import PositionTable
-from lambdanets.layers.projection import Projection, has_channels_fastest, project
+from lambdanets.layers.projection import Affine, Projection, has_channels_fastest, project, with_norm
 from lambdanets.ops import apply_lambdas
 from lambdanets.ops.choice import check_names
 from lambdanets.ops.layout import in_layout
@@ -110,11 +110,8 @@ class LambdaLayer(nn.Module):
             context_mask: (b, *M), True = visible: padding contributes nothing, to the norms' statistics neither.
             pair_mask: "causal" or bool (n, m) or (b, n, m), see `lambdanets.apply_lambdas`.
         """
-        query_mask = context_mask if context is None else None
         self._check_input(x, context, context_mask, pair_mask)
-        query, value, key = self._project(x, context)
-        query = masked_batch_norm(self.norm_query, query, query_mask)
-        value = masked_batch_norm(self.norm_value, value, context_mask)
+        query, value, key = self._project(x, context, context_mask)
         output = apply_lambdas(
             query.unflatten(1, (self.num_heads, self.dim_key)),
             None if key is None else key.unflatten(1, (self.dim_key, self.dim_intra)),
@@ -131,14 +128,24 @@ class LambdaLayer(nn.Module):
             return self.pool(in_layout(output, channels_last=False).flatten(1, 2))
         return self.pool(output.movedim((1, 2), (-2, -1)).flatten(-2).movedim(-1, 1))
 
-    def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Query, value and key, before their norms."""
-        of_context = [self.to_value] if self.to_key is None else [self.to_value, self.to_key]
+    def _project(
+        self, x: Tensor, context: Tensor | None, context_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Query and value with their norms, which are part of the projection where they are fixed, and the key."""
+        query_map = with_norm(self.to_query, self.norm_query) if context_mask is None else None
+        value_map = with_norm(self.to_value, self.norm_value) if context_mask is None else None
+        of_context = [value_map or Affine(self.to_value.weight)]
+        of_context += [] if self.to_key is None else [Affine(self.to_key.weight)]
+        of_query = query_map or Affine(self.to_query.weight)
         if context is None:
-            query, *rest = project(x, self.to_query, *of_context)
+            query, value, *key = project(x, of_query, *of_context)
         else:
-            query, rest = self.to_query(x), project(context, *of_context)
-        return query, rest[0], rest[1] if len(rest) == 2 else None
+            (query,), (value, *key) = project(x, of_query), project(context, *of_context)
+        if query_map is None:
+            query = masked_batch_norm(self.norm_query, query, context_mask if context is None else None)
+        if value_map is None:
+            value = masked_batch_norm(self.norm_value, value, context_mask)
+        return query, value, key[0] if key else None
 
     def _check_input(
         self, x: Tensor, context: Tensor | None, context_mask: Tensor | None, pair_mask: Tensor | str | None

@@ -7,11 +7,12 @@ in the layout it was given, and on small maps takes a loop over images, up to tw
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lambdanets.ops.precision import autocast_dtype
 
@@ -38,21 +39,47 @@ class Projection(nn.Module):
 
     def forward(self, x: Float[Tensor, "b d *N"]) -> Float[Tensor, "b c *N"]:
         """The projection of x."""
-        return project(x, self)[0]
+        return project(x, Affine(self.weight))[0]
 
     def extra_repr(self) -> str:
         """The sizes, for `print`."""
         return f"{self.dim}, {self.dim_out}"
 
 
-def project(x: Float[Tensor, "b d *N"], *projections: Projection) -> list[Float[Tensor, "b c *N"]]:
-    """Several projections of one map; channels fastest in memory whatever the layout of x, in the dtype of autocast."""
+class Affine(NamedTuple):
+    """A linear map of each position, and what is added to it."""
+
+    weight: Tensor
+    """(c, d)."""
+    shift: Tensor | None = None
+    """(c,)."""
+
+
+def with_norm(projection: Projection, norm: nn.Module) -> Affine | None:
+    """A projection and the norm behind it as one map; None where the norm looks at the batch, or hooks at the norm."""
+    if not isinstance(norm, _BatchNorm) or norm.training or norm._forward_hooks or norm._forward_pre_hooks:
+        return None
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        return None
+    scale = torch.rsqrt(variance + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -mean * scale if norm.bias is None else norm.bias - mean * scale
+    return Affine(projection.weight * scale[:, None], shift)
+
+
+def project(x: Float[Tensor, "b d *N"], *maps: Affine) -> list[Float[Tensor, "b c *N"]]:
+    """Several maps of the same x; channels fastest in memory whatever the layout of x, in the dtype of autocast."""
     dtype = autocast_dtype(x.device.type) or x.dtype
-    weights = [projection.weight.to(dtype) for projection in projections]
     rows = x.flatten(2).mT.to(dtype)
     if has_channels_fastest(x):
         rows = rows.flatten(0, 1)[None]  # one large product
-    return [_as_map(product, x) for product in _Products.apply(rows, *weights)]
+    products = _Products.apply(rows, *(weight.to(dtype) for weight, _ in maps))
+    return [
+        _as_map(product if shift is None else product.add_(shift.to(dtype)), x)
+        for product, (_, shift) in zip(products, maps, strict=True)
+    ]
 
 
 def _as_map(product: Tensor, x: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ def find(impl: str, problem: Problem, backward: bool = False) -> Order:
 
 
 remembered = functools.lru_cache(maxsize=4096)(find)
-"""`find`, but each problem is priced once: that takes as long as a small problem itself. Not for code being compiled."""
+"""`find`, but each problem is priced once: that takes as long as a small one itself. Not for code being compiled."""
 
 
 def takes_reference(problem: Problem) -> bool:
