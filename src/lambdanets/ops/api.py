@@ -61,10 +61,9 @@ def apply_lambdas(
         visible = _visible(value, context_mask, pair_mask)
         with own_precision(query.device.type):
             return reference.apply(query, key, value, table, visible, normalize_keys)
-    compiling = torch.compiler.is_compiling()
-    if takes_reference(problem) or (table is not None and not compiling):
-        # A named order that is not able says so before anything is computed.
-        find(impl, problem) if compiling else remembered(impl, problem)
+    ask = find if torch.compiler.is_compiling() else remembered
+    if takes_reference(problem) or (table is not None and ask is remembered):
+        ask(impl, problem)  # a named order that is not able says so before anything is computed
     query, value = Aligned.apply(query), Aligned.apply(value)
     with own_precision(query.device.type):
         rows = None
