@@ -31,6 +31,8 @@ from lambdanets.ops.choice import choose
 
 Row = dict[str, dict[str, float]]
 """Contender → {"forward": s, "training": s, "peak": MiB}."""
+BESIDE_RIVALS = "ours beside rivals"
+"""Ours once more, measured in turn with the rivals."""
 
 
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
@@ -72,10 +74,14 @@ def measure(case: Case, quick: bool) -> Row:
             layers[contender.name] = contender.build(case)
         except (Unable, ImportError) as reason:
             print(f"  {case.name}: {contender.name}: {reason}", file=sys.stderr)
-    seconds = 0.5 if quick else 1.5
-    forward = interleaved({name: forward_call(layer, x) for name, layer in layers.items()}, seconds=seconds)
-    training = interleaved({name: training_call(layer, x) for name, layer in layers.items()}, seconds=seconds)
-    row: Row = {name: {"forward": forward[name], "training": training[name]} for name in layers}
+    seconds, row = 0.5 if quick else 1.5, {}
+    # Rivals apart: attention maps of a gigabyte leave nobody's caches and memory as they were.
+    rivals = {contender.name for contender in CONTENDERS[1:] if not contender.is_peer}
+    for ours, group in (("ours", layers.keys() - rivals), (BESIDE_RIVALS, layers.keys() & {"ours", *rivals})):
+        forward = interleaved({name: forward_call(layers[name], x) for name in sorted(group)}, seconds=seconds)
+        training = interleaved({name: training_call(layers[name], x) for name in sorted(group)}, seconds=seconds)
+        for name in group:
+            row[ours if name == "ours" else name] = {"forward": forward[name], "training": training[name]}
     for name in layers:
         peak = in_fresh_process("benchmarks.layers", "--peak", case.name, name)
         row[name]["peak"] = float(peak) if peak else math.nan
@@ -128,7 +134,20 @@ def report(cases: list[Case], rows: dict[str, Row], rate: float) -> str:
         if ratios:
             mean = statistics.geometric_mean(ratios)
             parts += ["", f"Geometric mean {mean:.2f} ×, lowest {min(ratios):.2f} ×, {len(ratios)} problems.", ""]
-    return "\n".join(parts)
+    return "\n".join([*parts, *_rivals(cases, rows)])
+
+
+def _rivals(cases: list[Case], rows: dict[str, Row]) -> list[str]:
+    """The table of the rivals' forward + backward over ours, measured in turn with them."""
+    names = [c.name for c in CONTENDERS[1:] if not c.is_peer]
+    parts = ["## Rivals: forward + backward over ours", "", f"| problem | {' | '.join(names)} |"]
+    parts += ["|---|" + "--:|" * len(names)]
+    for case in cases:
+        row = rows[case.name]
+        ours = row[BESIDE_RIVALS]["training"]
+        cells = [f"{row[name]['training'] / ours:.2f}" if name in row else "–" for name in names]
+        parts += [f"| {case.name} | {' | '.join(cells)} |"]
+    return [*parts, ""]
 
 
 def draw(rows: dict[str, Row], path: str) -> None:
@@ -139,7 +158,7 @@ def draw(rows: dict[str, Row], path: str) -> None:
     axes = figure.subplots()
     for index, contender in enumerate(CONTENDERS[1:]):
         points = [
-            (row[contender.name]["training"] / row["ours"]["training"], y)
+            (row[contender.name]["training"] / row["ours" if contender.is_peer else BESIDE_RIVALS]["training"], y)
             for y, row in enumerate(rows.values())
             if contender.name in row
         ]
