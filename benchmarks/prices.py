@@ -1,4 +1,4 @@
-"""Fit the built-in prices of every order to this machine: python -m benchmarks.prices [--problems 90] [--seed 101].
+"""Fit the built-in prices of every order to this machine: python -m benchmarks.prices [--problems 61] [--seed 101].
 
 Random problems, drawn as `benchmarks.choice` draws its own but from another seed, are measured with one thread; every
 able order's prices of each kind of work (see its `work` and `PRICES`) are then fitted to the times, non-negative and by
@@ -7,7 +7,6 @@ a second run goes on where the first one stopped. Prints what to write into the 
 """
 
 import argparse
-import importlib
 import json
 import random
 import statistics
@@ -18,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import nnls
 
 from benchmarks.choice import random_problem
 from lambdanets.ops import Problem
 from lambdanets.ops.choice import ORDERS
-from lambdanets.ops.cost import Work
+from lambdanets.ops.cost import Work, total
 from lambdanets.ops.tuning import measure_orders
 
 Times = dict[str, tuple[float, float]]
@@ -32,7 +32,7 @@ Times = dict[str, tuple[float, float]]
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     """Measure what is missing, fit, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, default=90)
+    parser.add_argument("--problems", type=int, default=61)
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--measured", type=Path, default=Path("runs/prices.jsonl"))
     options = parser.parse_args(list(arguments))
@@ -43,15 +43,13 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
         mine = [(problem, times[order.NAME]) for problem, times in points if order.NAME in times]
         if not mine:
             continue
-        work = _module(order).work
+        work = vars(order)["work"]
         columns = [_fit([work(problem) for problem, _ in mine], [took[side] for _, took in mine]) for side in (0, 1)]
         prices = {kind: (columns[0][0].get(kind, 0.0), columns[1][0].get(kind, 0.0)) for kind in _kinds(mine, work)}
         cells = ", ".join(f'"{kind}": ({one:.2g}, {two:.2g})' for kind, (one, two) in prices.items())
         print(f"{order.NAME}: {len(mine)} problems, rms error {columns[0][1]:.0%} and {columns[1][1]:.0%}\n  {cells}")
         predicted[order.NAME] = [
-            [sum(prices[kind][side] * count for kind, count in work(problem).items()) for side in (0, 1)]
-            if order.NAME in times
-            else [np.inf, np.inf]
+            [total(work(problem), prices, side == 1) for side in (0, 1)] if order.NAME in times else [np.inf, np.inf]
             for problem, times in points
         ]
     ratios = sorted(
@@ -83,8 +81,6 @@ def _measure(count: int, seed: int, path: Path) -> list[tuple[Problem, Times]]:
 
 def _fit(work: list[Work], took: list[float]) -> tuple[dict[str, float], float]:
     """The prices, none negative, that bring predictions closest to the times; and their rms relative error."""
-    from scipy.optimize import nnls  # of the extra for benchmarks
-
     kinds = sorted({kind for counts in work for kind in counts})
     relative = np.array([[counts.get(kind, 0.0) for kind in kinds] for counts in work]) / np.array(took)[:, None]
     scale, weights = relative.mean(0), np.ones(len(took))
@@ -105,10 +101,6 @@ def _ratio(times: Times, predicted: dict[str, list[float]]) -> float:
 
 def _kinds(mine: list[tuple[Problem, tuple[float, float]]], work: Any) -> list[str]:
     return list(dict.fromkeys(kind for problem, _ in mine for kind in work(problem)))
-
-
-def _module(order: Any) -> Any:
-    return importlib.import_module(order.__name__)
 
 
 if __name__ == "__main__":

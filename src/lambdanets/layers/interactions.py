@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambdanets.layers.lambda_layer import LambdaLayer
-from lambdanets.layers.masked_norm import masked_batch_norm
 from lambdanets.ops.content import normalized_keys
 from lambdanets.ops.offsets import full_table
 
@@ -65,16 +64,13 @@ def interactions(
     """
     size = x.shape[2:]
     chosen = _chosen(queries, size.numel(), x.device)
-    query_mask = context_mask if context is None else None
-    context = x if context is None else context
-    query = masked_batch_norm(layer.norm_query, layer.to_query(x), query_mask)
+    query, value, keys = layer.project(x, context, context_mask)
     query = query.unflatten(1, (layer.num_heads, layer.dim_key)).flatten(3)[..., chosen]
-    value = masked_batch_norm(layer.norm_value, layer.to_value(context), context_mask)
     value = value.unflatten(1, (layer.dim_value, layer.dim_intra)).flatten(3)
     hidden = None if context_mask is None else ~context_mask.flatten(1)
     content, position = None, None
-    if layer.to_key is not None:
-        keys = layer.to_key(context).unflatten(1, (layer.dim_key, layer.dim_intra))
+    if keys is not None:
+        keys = keys.unflatten(1, (layer.dim_key, layer.dim_intra))
         keys = normalized_keys(keys, context_mask, layer.normalize_keys).to(query.dtype)
         content = torch.einsum("bhkn,bkum->bhnmu", query, keys)
     if layer.positions is not None:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from lambdanets.layers.masked_norm import masked_batch_norm
 from lambdanets.layers.position_table import PositionTable
-from lambdanets.layers.projection import Affine, Projection, has_channels_fastest, project, with_norm
+from lambdanets.layers.projection import Affine, Projection, project, with_norm
 from lambdanets.ops import apply_lambdas
 from lambdanets.ops.choice import check_names
-from lambdanets.ops.layout import in_layout
+from lambdanets.ops.layout import in_layout, is_channels_last
 from lambdanets.ops.problem import NormalizeKeys, check_equal_maps, check_masks
 
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -111,7 +111,7 @@ class LambdaLayer(nn.Module):
             pair_mask: "causal" or bool (n, m) or (b, n, m), see `lambdanets.apply_lambdas`.
         """
         self._check_input(x, context, context_mask, pair_mask)
-        query, value, key = self._project(x, context, context_mask)
+        query, value, key = self.project(x, context, context_mask)
         output = apply_lambdas(
             query.unflatten(1, (self.num_heads, self.dim_key)),
             None if key is None else key.unflatten(1, (self.dim_key, self.dim_intra)),
@@ -124,14 +124,17 @@ class LambdaLayer(nn.Module):
         )
         # Heads and values become channels behind the map axes: a plain flatten(1, 2) of a channels_last output at
         # batch 1 has a first stride that makes the pools forget the layout.
-        if not has_channels_fastest(x):
+        if not is_channels_last(x[:, None]):
             return self.pool(in_layout(output, channels_last=False).flatten(1, 2))
         return self.pool(output.movedim((1, 2), (-2, -1)).flatten(-2).movedim(-1, 1))
 
-    def _project(
+    def project(
         self, x: Tensor, context: Tensor | None, context_mask: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Query and value with their norms, which are part of the projection where they are fixed, and the key."""
+        """Query (b, h·k, *N) and value (b, v·u, *M) behind their norms, and the raw key (b, k·u, *M) or None.
+
+        In eval mode the norms are part of the projection. The arguments are those of `forward`.
+        """
         query_map = with_norm(self.to_query, self.norm_query) if context_mask is None else None
         value_map = with_norm(self.to_value, self.norm_value) if context_mask is None else None
         of_context = [value_map or Affine(self.to_value.weight)]

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lambdanets.ops.layout import is_channels_last
 from lambdanets.ops.precision import autocast_dtype
 
 
@@ -73,7 +74,7 @@ def project(x: Float[Tensor, "b d *N"], *maps: Affine) -> list[Float[Tensor, "b 
     """Several maps of the same x; channels fastest in memory whatever the layout of x, in the dtype of autocast."""
     dtype = autocast_dtype(x.device.type) or x.dtype
     rows = x.flatten(2).mT.to(dtype)
-    if has_channels_fastest(x):
+    if is_channels_last(x[:, None]):
         rows = rows.flatten(0, 1)[None]  # one large product
     products = _Products.apply(rows, *(weight.to(dtype) for weight, _ in maps))
     return [
@@ -85,11 +86,6 @@ def project(x: Float[Tensor, "b d *N"], *maps: Affine) -> list[Float[Tensor, "b 
 def _as_map(product: Tensor, x: Tensor) -> Tensor:
     """The map (b, c, *N) of a product; through one axis, so that a batch of one has the strides of any other."""
     return product.flatten().view(x.shape[0], *x.shape[2:], product.shape[-1]).movedim(-1, 1)
-
-
-def has_channels_fastest(x: Tensor) -> bool:
-    """Whether the channels of (b, d, *N) vary fastest in memory, as in PyTorch's channels_last."""
-    return x.stride(1) < x.stride(-1)
 
 
 class _Products(torch.autograd.Function):

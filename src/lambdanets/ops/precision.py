@@ -3,11 +3,17 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import Tensor
 
 
 def at_least_fp32(dtype: torch.dtype) -> torch.dtype:
     """The dtype itself, or fp32 if it is narrower."""
     return torch.promote_types(dtype, torch.float32)
+
+
+def widened(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in fp32 or wider: spectra of bf16 and fp16 numbers do not fit bf16 and fp16."""
+    return tuple(tensor.to(at_least_fp32(tensor.dtype)) for tensor in tensors)
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:

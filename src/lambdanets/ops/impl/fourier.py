@@ -18,7 +18,7 @@ from torch import Tensor
 from lambdanets.ops.cost import Cost, Prices, Work, total
 from lambdanets.ops.layout import in_layout
 from lambdanets.ops.offsets import crop_table, uncrop_table
-from lambdanets.ops.precision import at_least_fp32
+from lambdanets.ops.precision import widened
 from lambdanets.ops.problem import Problem
 
 NAME = "fourier"
@@ -72,7 +72,7 @@ def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
     """The position output, (b, h, v, *N), in fp32 or wider."""
-    query, value, table = _wide(in_layout(query, False), in_layout(value, False), table)
+    query, value, table = widened(in_layout(query, False), in_layout(value, False), table)
     grid = _Grid(value, table)
     out = query.new_zeros(*query.shape[:2], *value.shape[1:2], *query.shape[3:])
     spectra = grid.of_table(table)
@@ -95,7 +95,7 @@ def backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of query, value and table; those not needed are None."""
     grad, query, value = (in_layout(maps, channels_last=False) for maps in (grad, query, value))
-    grad, query, value, table = _wide(grad, query, value, table)
+    grad, query, value, table = widened(grad, query, value, table)
     grid = _Grid(value, table)
     spectra = grid.of_table(table)
     d_query = torch.zeros_like(query, memory_format=torch.contiguous_format) if needs[0] else None
@@ -187,11 +187,6 @@ class _Grid:
 
     def _inverse(self, spectra: Tensor) -> Tensor:
         return torch.fft.irfftn(spectra, s=self.periods, dim=list(self.axes))
-
-
-def _wide(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors in fp32 or wider: a spectrum does not fit bf16 or fp16."""
-    return tuple(tensor.to(at_least_fp32(tensor.dtype)) for tensor in tensors)
 
 
 def _period(size: int, side: int) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor
 from lambdanets.ops.impl.fourier_rows.frame import Frame
 from lambdanets.ops.impl.fourier_rows.slab import Slab
 from lambdanets.ops.layout import CHANNEL_AXES, in_layout
-from lambdanets.ops.precision import at_least_fp32
+from lambdanets.ops.precision import widened
 from lambdanets.ops.problem import Problem
 
 NAME = "fourier_rows"
@@ -34,7 +34,7 @@ def forward(
     query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
 ) -> Tensor:
     """The position output, (b, h, v, *N), in fp32 or wider, its channels fastest in memory."""
-    query, value, table = _wide(query, value, table)
+    query, value, table = widened(query, value, table)
     slab = Slab(query, value, table)
     query, value = _by_position(query), _by_position(value)
     out = query.new_empty(*query.shape[:-1], slab.v)
@@ -61,7 +61,7 @@ def backward(
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of query, value and table; those not needed are None."""
-    grad, query, value, table = _wide(grad, query, value, table)
+    grad, query, value, table = widened(grad, query, value, table)
     slab = Slab(query, value, table)
     grad, query, value = _by_position(grad), _by_position(query), _by_position(value)
     d_query = query.new_empty(query.shape) if needs[0] else None
@@ -120,11 +120,6 @@ def _rows_back(slab: Slab, lines: Tensor, blocks: slice, rows: slice, images: li
         else:
             lambdas[:, :, i] = torch.bmm(q.mT, g)
     slab.lambdas_back(space, lines, blocks)
-
-
-def _wide(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors in fp32 or wider: spectra of bf16 and fp16 numbers do not fit bf16 and fp16."""
-    return tuple(tensor.to(at_least_fp32(tensor.dtype)) for tensor in tensors)
 
 
 def _image_groups(frame: Frame, b: int) -> Iterator[slice]:
