@@ -26,12 +26,8 @@ def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) ->
     stored = read_config(folder)
     if stored.get("recipe") != recipe:
         raise ValueError(f"{path} holds a run of '{stored.get('recipe')}', not of '{recipe}': name that one to resume.")
-    try:
+    with blamed_on(folder):
         config = from_json(find_recipe(recipe), stored)
-    except ValueError as error:
-        raise ValueError(
-            f"{folder.config}: {error} Put it back as it was, or start a run in another folder."
-        ) from error
     if with_assignments(config, assignments) != config:
         raise ValueError("--set cannot change a run that is continued with --resume: start another run instead.")
     return config, folder
