@@ -34,8 +34,8 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(data.train))
     for step in range(STEPS):
         chosen = order[step * BATCH : (step + 1) * BATCH]
-        images, digits = data.train.augmented(chosen, np.zeros_like(chosen), seed=0)
-        loss = cross_entropy(model(images), digits % 2)
+        batch = data.train.augmented(chosen, np.zeros_like(chosen), seed=0)
+        loss = cross_entropy(model(batch.images), batch.labels % 2)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -44,9 +44,9 @@ def main() -> None:
 
     model.eval()
     with torch.no_grad():
-        images, digits = data.validation.plain(np.arange(len(data.validation)))
-        right = (model(images).argmax(1) == digits % 2).float().mean()
-    print(f"odd or even, {len(digits)} digits of another hand: {right:.1%} right")
+        batch = data.validation.plain(np.arange(len(data.validation)))
+        right = (model(batch.images).argmax(1) == batch.labels % 2).float().mean()
+    print(f"odd or even, {len(batch.labels)} digits of another hand: {right:.1%} right")
 
 
 if __name__ == "__main__":

@@ -32,11 +32,11 @@ def main() -> None:
     seen = {}
     layer = model.c2[0].mixer
     layer.register_forward_pre_hook(lambda _, inputs: seen.update(x=inputs[0]))
-    images, labels = config.load().train.plain(torch.arange(1).numpy())
-    model(images)
+    batch = config.load().train.plain(torch.arange(1).numpy())
+    model(batch.images)
     height, width = seen["x"].shape[2:]
     row, column = height // 2, width // 2
-    print(f"a {labels.item()}, seen from row {row}, column {column} of a map of {height} × {width}; by head:")
+    print(f"a {batch.labels.item()}, seen from row {row}, column {column} of a map of {height} × {width}; by head:")
     inside = interactions(layer, seen["x"], queries=[row * width + column])
     for name, part in (("content", inside.content), ("position", inside.position)):
         heads = [draw(map.reshape(height, width), (row, column)) for map in part[0, :, 0, :, 0]]

@@ -37,7 +37,9 @@ def test_held_out_forms_leave_training_and_join_validation() -> None:
 
 
 def test_a_plain_batch_is_normalised_network_input(digits: Digits) -> None:
-    images, labels = digits.train.plain(np.arange(5))
+    images, labels, weights, notes = digits.train.plain(np.arange(5))
+    assert weights.tolist() == [1.0] * 5
+    assert notes == ()
     assert images.shape == (5, 1, 32, 32)
     assert images.dtype == torch.float32
     assert labels.tolist() == [0, 1, 2, 3, 4]
@@ -48,7 +50,7 @@ def test_a_plain_batch_is_normalised_network_input(digits: Digits) -> None:
 
 
 def test_the_normalisation_suits_the_training_images(digits: Digits) -> None:
-    images, _ = digits.train.plain(np.arange(len(digits.train)))
+    images = digits.train.plain(np.arange(len(digits.train))).images
     assert abs(float(images.mean())) < 0.1
     assert abs(float(images.std()) - 1) < 0.15
 
@@ -64,8 +66,8 @@ def test_padding_keeps_strokes_off_the_border(digits: Digits) -> None:
 
 def test_augmentation_depends_on_seed_epoch_and_index_only(digits: Digits) -> None:
     indices, epochs = np.array([4, 900, 4]), np.array([0, 0, 1])
-    together, labels = digits.train.augmented(indices, epochs, seed=3)
-    alone, _ = digits.train.augmented(indices[1:2], epochs[1:2], seed=3)
+    together, labels, *_ = digits.train.augmented(indices, epochs, seed=3)
+    alone = digits.train.augmented(indices[1:2], epochs[1:2], seed=3).images
     assert torch.equal(together[1:2], alone)
     assert not torch.equal(together[0], together[2])
     assert not torch.equal(digits.train.augmented(indices, epochs, seed=4)[0], together)

@@ -74,7 +74,7 @@ def test_without_positions_only_the_tables_are_gone(finished: FinishedRun) -> No
 
 
 def test_a_look_inside_is_at_one_query_of_the_first_layer(finished: FinishedRun) -> None:
-    image, _ = finished.task.judged.plain(np.array([0]))
+    image = finished.task.judged.plain(np.array([0])).images
     look = look_inside(finished.model, image)
     assert look is not None
     assert look.layer == "c2.0.mixer"

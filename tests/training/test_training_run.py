@@ -159,9 +159,9 @@ def test_evaluation_leaves_the_mode_of_the_model_and_counts_every_image() -> Non
 
 def test_a_network_learns_sixteen_digits_by_heart(tmp_path: Path) -> None:
     run = prepare_run(configured("epochs=0.6", "batch_size=16", "optimizer.learning_rate=0.01"))
-    images, labels = run.task.train.plain(range(16))  # type: ignore[attr-defined]
+    batch = run.task.train.plain(range(16))  # type: ignore[attr-defined]
     for _ in range(30):
-        loss, metrics = run.task.loss(run.state.model, (images, labels))
+        loss, metrics = run.task.loss(run.state.model, batch)
         run.state.optimizer.zero_grad()
         loss.backward()
         run.state.optimizer.step()

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lambdanets.data.batch import LabelledBatch, whole_batch
 from lambdanets.data.counter import Purpose, random_uniforms
 from lambdanets.preprocess import Preprocess
 
@@ -87,19 +88,18 @@ class DigitsSplit:
         """Number of images."""
         return len(self.labels)
 
-    def plain(self, indices: NDArray[np.int64]) -> tuple[Float[Tensor, "b 1 y x"], Int[Tensor, " b"]]:
-        """The images of these indices as they are, and their labels."""
+    def plain(self, indices: NDArray[np.int64]) -> LabelledBatch:
+        """The images (b, 1, y, x) of these indices as they are, and their labels."""
         still = torch.eye(2, 3).expand(len(indices), 2, 3)
-        return self._render(indices, still), self.labels[indices]
+        return whole_batch(self._render(indices, still), self.labels[indices])
 
-    def augmented(
-        self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int
-    ) -> tuple[Float[Tensor, "b 1 y x"], Int[Tensor, " b"]]:
+    def augmented(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int) -> LabelledBatch:
         """The images, each turned, slanted, scaled and shifted by chance, and their labels.
 
         The chance is a pure function of (seed, epoch, index): no state, the same on any worker.
         """
-        return self._render(indices, random_affines(indices, epochs, seed, self.config)), self.labels[indices]
+        affines = random_affines(indices, epochs, seed, self.config)
+        return whole_batch(self._render(indices, affines), self.labels[indices])
 
     def _render(self, indices: NDArray[np.int64], affines: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b 1 y x"]:
         """Enlarged and moved in one interpolation, so that a training image is no more blurred than a test image."""

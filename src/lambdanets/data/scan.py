@@ -51,7 +51,7 @@ def digit_inputs(pictures: Sequence[Image.Image], config: DigitsConfig) -> Float
     """
     scans = torch.stack([scan_digit(picture) for picture in pictures])
     split = DigitsSplit(scans, torch.zeros(len(scans), dtype=torch.int64), config)
-    return split.plain(np.arange(len(scans)))[0]
+    return split.plain(np.arange(len(scans))).images
 
 
 def scan_digit(picture: Image.Image) -> Float[Tensor, "1 8 8"]:

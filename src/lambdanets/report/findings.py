@@ -61,7 +61,7 @@ class Findings:
 
     def pictures(self, indices: Sequence[int]) -> Float[Tensor, "b c y x"]:
         """Images of the split as the network is given them, pixels in 0…1."""
-        images, _ = self.task.judged.plain(np.array(indices, dtype=np.int64))
+        images = self.task.judged.plain(np.array(indices, dtype=np.int64)).images
         return as_seen(images, self.task.config.data.preprocess)
 
 
@@ -71,7 +71,7 @@ def find_out(task: ClassificationTask, model: nn.Module) -> Findings:
     zeroed = judge(task, without_positions(model))
     right = (judgement.predictions == judgement.labels).nonzero()[:, 0].tolist()
     looked_at = right[0] if right else 0
-    image, _ = task.judged.plain(np.array([looked_at]))
+    image = task.judged.plain(np.array([looked_at])).images
     return Findings(
         task=task,
         judgement=judgement,

@@ -65,8 +65,8 @@ def judge(task: ClassificationTask, model: nn.Module) -> Judgement:
     chunks = np.array_split(np.arange(len(task.judged)), -(-len(task.judged) // task.config.batch_size))
     probabilities, labels = [], []
     for indices in chunks:
-        images, truth = task.judged.plain(indices)
-        probabilities.append(model(images.to(task.config.device)).softmax(1).cpu())
-        labels.append(truth)
+        batch = task.judged.plain(indices)
+        probabilities.append(model(batch.images.to(task.config.device)).softmax(1).cpu())
+        labels.append(batch.labels)
     model.train(was_training)
     return Judgement(probabilities=torch.cat(probabilities), labels=torch.cat(labels))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lambdanets.data.batch import LabelledBatch
 from lambdanets.data.counter import Purpose, random_seed
 from lambdanets.data.order import samples_at
 from lambdanets.models import create_model
@@ -20,9 +21,6 @@ from lambdanets.training.task import Split
 
 if TYPE_CHECKING:
     from lambdanets.training.config import Config
-
-LabelledBatch = tuple[Tensor, Tensor]
-"""images (b, c, y, x) and labels (b)"""
 
 
 class LabelledImages(Protocol):
@@ -114,13 +112,12 @@ class ClassificationTask:
         step = first_step
         while True:
             epochs, indices = samples_at(step * size, size, self.num_samples, seed)
-            yield self._to_device(self.train.augmented(indices, epochs, seed))
+            yield self.train.augmented(indices, epochs, seed).to(self.config.device)
             step += 1
 
     def loss(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, dict[str, float]]:
         """(mean cross entropy of the batch, its accuracy in 0…1)."""
-        images, labels = batch
-        logits = model(images)
+        logits, labels = model(batch.images), batch.labels
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         return loss, {"accuracy": float((logits.argmax(1) == labels).float().mean())}
 
@@ -131,14 +128,10 @@ class ClassificationTask:
         model.eval()
         correct, loss = 0, 0.0
         for indices in np.array_split(np.arange(len(self.judged)), -(-len(self.judged) // self.config.batch_size)):
-            images, labels = self._to_device(self.judged.plain(indices))
-            logits = model(images)
+            batch = self.judged.plain(indices).to(self.config.device)
+            logits, labels = model(batch.images), batch.labels
             correct += int((logits.argmax(1) == labels).sum())
             loss += float(F.cross_entropy(logits, labels, reduction="sum"))
         model.train(was_training)
         images = len(self.judged)
         return {"accuracy": correct / images, "loss": loss / images, "correct": correct, "images": images}
-
-    def _to_device(self, batch: LabelledBatch) -> LabelledBatch:
-        images, labels = batch
-        return images.to(self.config.device), labels.to(self.config.device)
