@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from lambdanets.data import images
-from lambdanets.data.images import MAX_PIXELS, ImageError, find_images, read_image, to_tensor
+from lambdanets.data.images import MAX_PIXELS, ImageError, decode_image, find_images, read_image, to_tensor
 
 STEPS = np.linspace(0, 255, 12, dtype=np.uint8)[None].repeat(9, 0)  # 9 rows, 12 columns, dark to bright
 RGB = np.stack([STEPS, STEPS[:, ::-1], np.full_like(STEPS, 40)], axis=-1)
@@ -274,3 +274,27 @@ def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
 def test_colours_keep_their_places() -> None:
     pixels = to_tensor(Image.fromarray(RGB))
     assert torch.equal((pixels * 255).round().to(torch.uint8), torch.from_numpy(RGB.transpose(2, 0, 1).copy()))
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_bytes_give_what_their_file_gives(name: str, tmp_path: Path) -> None:
+    ZOO[name][0].save(tmp_path / name)
+    decoded = decode_image((tmp_path / name).read_bytes(), "shard.tar:one")
+    read = read_image(tmp_path / name)
+    assert (decoded.mode, decoded.size, decoded.tobytes()) == (read.mode, read.size, read.tobytes())
+
+
+HAVE_BYTES = [name for name, said in BROKEN.items() if "image" in said or "pixels" in said or said == "is empty"]
+
+
+@pytest.mark.parametrize("name", HAVE_BYTES)
+def test_bytes_that_are_no_image_are_one_sentence_too(name: str, tmp_path: Path) -> None:
+    path = break_file(name, tmp_path)
+    with pytest.raises(ImageError, match=BROKEN[name]) as raised:
+        decode_image(path.read_bytes(), "shard.tar:one")
+    assert str(raised.value).startswith("shard.tar:one ")
+
+
+def test_reading_images_does_not_load_torch() -> None:
+    program = "import sys, lambdanets.data.images; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)

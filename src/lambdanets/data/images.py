@@ -5,15 +5,18 @@ Letters: c channels, y rows and x columns of pixels.
 
 import warnings
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from lambdanets.printable import printable
+
+if TYPE_CHECKING:
+    from torch import Tensor  # slow to import, and whoever only reads files does without
 
 MAX_PIXELS = 64 * 10**6
 """A file of a few kilobytes can claim more pixels than the machine has memory for."""
@@ -48,24 +51,19 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, enough: int | None =
             `max_pixels`. The message is one sentence that begins with the path.
     """
     _check_file(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata, and sizes that are judged below
-        try:
-            # By stream: Pillow 13.0 maps an uncompressed TIFF that it knows the path of, and then turns it wrongly.
-            with path.open("rb") as stream, Image.open(stream, formats=FORMATS) as file:
-                _check_size(file, path, max_pixels)
-                return _to_eight_bits(_upright(file, enough))
-        except ImageError:
-            raise
-        except UnidentifiedImageError:
-            raise ImageError(f"{path} is not an image: wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.") from None
-        except Image.DecompressionBombError:
-            raise ImageError(_too_large(path, max_pixels)) from None
-        except MemoryError:
-            raise ImageError(f"{path} needs more memory than there is: make it smaller.") from None
-        except Exception as error:  # decoders raise anything on damaged files
-            reason = " ".join(str(error).split())
-            raise ImageError(f"{path} is a damaged image ({reason}): save or fetch it again.") from None
+    try:
+        # By stream: Pillow 13.0 maps an uncompressed TIFF that it knows the path of, and then turns it wrongly.
+        with path.open("rb") as stream:
+            return _decoded(stream, str(path), max_pixels, enough)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def decode_image(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS, enough: int | None = None) -> Image.Image:
+    """As `read_image`, from what is in an image file; `name` is what its sentences begin with."""
+    if not content:
+        raise ImageError(f"{name} is empty: save or fetch it again.")
+    return _decoded(BytesIO(content), name, max_pixels, enough)
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
@@ -86,8 +84,10 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def to_tensor(picture: Image.Image) -> Float[Tensor, "c y x"]:
+def to_tensor(picture: Image.Image) -> "Float[Tensor, 'c y x']":
     """An image of mode L or RGB as numbers in 0…1."""
+    import torch
+
     pixels = np.array(picture, dtype=np.float32) / 255
     return torch.from_numpy(pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
@@ -106,13 +106,33 @@ def _check_file(path: Path) -> None:
         raise ImageError(f"{path} cannot be read ({error.strerror}).") from None
 
 
-def _check_size(file: Image.Image, path: Path, max_pixels: int) -> None:
+def _decoded(stream: IO[bytes], name: str, max_pixels: int, enough: int | None) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata, and sizes that are judged below
+        try:
+            with Image.open(stream, formats=FORMATS) as file:
+                _check_size(file, name, max_pixels)
+                return _to_eight_bits(_upright(file, enough))
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError(f"{name} is not an image: wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.") from None
+        except Image.DecompressionBombError:
+            raise ImageError(_too_large(name, max_pixels)) from None
+        except MemoryError:
+            raise ImageError(f"{name} needs more memory than there is: make it smaller.") from None
+        except Exception as error:  # decoders raise anything on damaged files
+            reason = " ".join(str(error).split())
+            raise ImageError(f"{name} is a damaged image ({reason}): save or fetch it again.") from None
+
+
+def _check_size(file: Image.Image, name: str, max_pixels: int) -> None:
     if file.width * file.height > max_pixels:
-        raise ImageError(_too_large(path, max_pixels, f": got {file.width} × {file.height}"))
+        raise ImageError(_too_large(name, max_pixels, f": got {file.width} × {file.height}"))
 
 
-def _too_large(path: Path, max_pixels: int, got: str = "") -> str:
-    return f"{path} has more than {max_pixels / 1e6:g} million pixels{got}; make it smaller, or cut out a part."
+def _too_large(name: str, max_pixels: int, got: str = "") -> str:
+    return f"{name} has more than {max_pixels / 1e6:g} million pixels{got}; make it smaller, or cut out a part."
 
 
 def _upright(file: Image.Image, enough: int | None) -> Image.Image:
