@@ -47,7 +47,7 @@ def forward(
             for blocks, rows in slab.frame.lines_of(step):
                 lambdas = slab.lambdas(lines, blocks).view(-1, slab.k, len(queries), slab.v)
                 for i, (q, y) in enumerate(zip(queries, outputs, strict=True)):
-                    _put_product(y, rows, _take(q, rows), lambdas[:, :, i])
+                    _put_product(slab.frame, y, rows, _take(slab.frame, q, rows), lambdas[:, :, i])
         for image, y in zip(out[images], outputs, strict=True):
             _write(slab.frame, y, image)
     return out.movedim((-2, -1), (1, 2))
@@ -112,9 +112,9 @@ def _rows_back(slab: Slab, lines: Tensor, blocks: slice, rows: slice, images: li
     space = slab.lambdas(lines, blocks) if needs_query else slab.empty_lambdas(lines, blocks)
     lambdas = space.view(-1, slab.k, len(images), slab.v)
     for i, image in enumerate(images):
-        q, g = _take(image.query, rows), _take(image.grad, rows)
+        q, g = _take(slab.frame, image.query, rows), _take(slab.frame, image.grad, rows)
         if needs_query:
-            _put_product(image.d_query, rows, g, lambdas[:, :, i].mT)
+            _put_product(slab.frame, image.d_query, rows, g, lambdas[:, :, i].mT)
         if len(images) == 1:
             torch.bmm(q.mT, g, out=lambdas[:, :, 0])
         else:
@@ -157,16 +157,17 @@ def _write(frame: Frame, lines: Tensor, maps: Tensor) -> None:
     maps.copy_(frame.unlines(lines.flatten(2)).view(maps.shape))
 
 
-def _take(lines: Tensor, rows: slice) -> Tensor:
-    """Some rows, column by column: (columns·j, c1, c2)."""
+def _take(frame: Frame, lines: Tensor, rows: slice) -> Tensor:
+    """Some rows as (positions, c1, c2), in the order of the lambdas; a view where that is possible."""
     part = lines[rows]
-    return part[0] if part.shape[0] == 1 else part.transpose(0, 1).flatten(0, 1)
+    return (part if frame.column_order is None else part.transpose(0, 1)).flatten(0, 1)
 
 
-def _put_product(lines: Tensor, rows: slice, left: Tensor, right: Tensor) -> None:
+def _put_product(frame: Frame, lines: Tensor, rows: slice, left: Tensor, right: Tensor) -> None:
     """Write left · right where `_take` would read it."""
     part = lines[rows]
-    if part.shape[0] == 1:
-        torch.bmm(left, right, out=part[0])
+    part = part if frame.column_order is None else part.transpose(0, 1)
+    if part.is_contiguous():
+        torch.bmm(left, right, out=part.flatten(0, 1))
     else:
-        part.transpose(0, 1).copy_(torch.bmm(left, right).unflatten(0, (lines.shape[1], -1)))
+        part.copy_(torch.bmm(left, right).view(part.shape))

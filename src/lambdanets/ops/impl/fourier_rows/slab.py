@@ -5,6 +5,7 @@ entries, so the product of one narrow view of it with the context rows in reach 
 j rows read the same slab. Every step works in the same space, which stays in the cache.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -38,14 +39,17 @@ class Slab:
         """R̂ (c, planes, f·g, k, window, u) as (planes, f·g, c, j, k, (window + step − 1)·c·u)."""
         fr, (real, imaginary) = self.frame, table
         planes, pairs, k, window, u = real.shape
-        slab = real.new_zeros(planes, pairs, 2, fr.step, k, window + fr.step - 1, 2, u)
+        length = window + fr.step - 1
+        padded = real.new_zeros(planes, pairs, 2, k, length + fr.step - 1, 2, u)
+        entries = padded[:, :, :, :, fr.step - 1 : length]
+        entries[:, :, 0, ..., 0, :] = entries[:, :, 1, ..., 1, :] = real
+        torch.neg(imaginary, out=entries[:, :, 0, ..., 1, :])
+        entries[:, :, 1, ..., 0, :] = imaginary
+        slab = real.new_empty(planes, pairs, 2, fr.step, k, length * 2 * u)
         for j in range(fr.step):
-            entries = slab[:, :, :, j, :, j : j + window]
-            entries[:, :, 0, ..., 0, :] = real
-            torch.neg(imaginary, out=entries[:, :, 0, ..., 1, :])
-            entries[:, :, 1, ..., 0, :] = imaginary
-            entries[:, :, 1, ..., 1, :] = real
-        return slab.flatten(5)
+            first = fr.step - 1 - j
+            slab[:, :, :, j] = padded[:, :, :, :, first : first + length].flatten(-3)
+        return slab
 
     def table_gradient(self, d_numbers: Tensor, table: Tensor) -> Tensor:
         """The gradient of the table from that of the slab's numbers: the adjoint of laying it out."""
@@ -65,11 +69,11 @@ class Slab:
         """Space for what `lines` returns."""
         fr = self.frame
         space = self._hats if fr.blocks == 1 else self._lines
-        numbers = fr.frequencies * 2 * fr.blocks * (step.last - step.first) * self.k * spectrum.shape[3]
-        return space[:numbers].view(fr.frequencies * 2, fr.blocks, -1)
+        shape = fr.frequencies * 2, fr.blocks, step.last - step.first, self.k * spectrum.shape[3]
+        return space[: math.prod(shape)].view(shape)
 
     def lines(self, spectrum: Tensor, step: Step) -> Tensor:
-        """λ̂ over columns, (f·c, blocks, j·k·width), of the rows of a step, from V̂ (f·g, planes, rows·c·u, width)."""
+        """λ̂ over columns, (f·c, blocks, j, k·width), of the rows of a step, from V̂ (f·g, planes, rows·c·u, width)."""
         lines = self.empty_lines(spectrum, step)
         for columns, pairs in self._groups():
             hats = self._space(step, pairs, spectrum.shape[3])
@@ -108,18 +112,27 @@ class Slab:
 
     def empty_lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
         """Space for what `lambdas` returns."""
-        numbers = self.frame.columns * (blocks.stop - blocks.start) * lines.shape[2]
-        return self._lambdas[:numbers].view(self.frame.columns, -1)
+        columns, rows, numbers = self.frame.columns, (blocks.stop - blocks.start) * lines.shape[2], lines.shape[3]
+        space = self._lambdas[: rows * columns * numbers]
+        return space.view(columns, -1) if self.frame.column_order else space.view(rows, columns, numbers)
 
     def lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
-        """The lambdas of the rows of a step in some blocks, (columns, blocks·j·k·width), from λ̂ over columns."""
+        """The lambdas of the rows of a step in some blocks, from λ̂ over columns.
+
+        They lie as (blocks·j, columns, k·width), or as (columns, blocks·j·k·width) where columns have an order of
+        their own.
+        """
         space = self.empty_lambdas(lines, blocks)
-        self.spectra.to_columns(lines[:, blocks].flatten(1), space, self._spare_like(space))
+        self.spectra.to_columns(self._by_row(lines, blocks), space, self._spare_like(space))
         return space
 
     def lambdas_back(self, lambdas: Tensor, lines: Tensor, blocks: slice) -> None:
         """Overwrite λ̂ over columns with its gradient, given that of the lambdas."""
-        self.spectra.to_columns_back(lambdas, lines[:, blocks].flatten(1), self._spare_like(lambdas))
+        self.spectra.to_columns_back(lambdas, self._by_row(lines, blocks), self._spare_like(lambdas))
+
+    def _by_row(self, lines: Tensor, blocks: slice) -> Tensor:
+        """λ̂ over columns of the rows of a step in some blocks, (f·c, blocks·j, k·width)."""
+        return lines[:, blocks].flatten(1, 2)
 
     def _spare_like(self, lambdas: Tensor) -> Tensor:
         """Space for half the columns."""

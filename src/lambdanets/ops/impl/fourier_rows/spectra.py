@@ -84,11 +84,14 @@ class Spectra:
         )
 
     def to_columns(self, hat: Tensor, out: Tensor, spare: Tensor) -> None:
-        """Write the lambdas (columns, …), in the frame's order of columns, from λ̂ (f·c, …) over columns."""
+        """Write the lambdas from λ̂ (f·c, rows, …) over columns: (rows, columns, …).
+
+        Where columns have an order of their own, (columns, rows · …) in that order: there halves are added.
+        """
         if self.frame.column_order is None:
-            torch.mm(self.column.synthesise, hat, out=out)
+            torch.bmm(self.column.synthesise.expand(hat.shape[1], -1, -1), hat.transpose(0, 1), out=out)
             return
-        left = self.frame.columns // 2
+        left, hat = self.frame.columns // 2, hat.flatten(1)
         right, mirrored = out[:-left], out[-left:]
         torch.mm(self._even, hat[::2], out=right)
         torch.mm(self._odd, hat[1::2], out=spare)
@@ -98,9 +101,10 @@ class Spectra:
     def to_columns_back(self, gradient: Tensor, hat: Tensor, spare: Tensor) -> None:
         """Write the gradient of λ̂ from that of the lambdas, which is used up: the adjoint of `to_columns`."""
         if self.frame.column_order is None:
-            torch.mm(self.column.synthesise.T, gradient, out=hat)
+            adjoint = self.column.synthesise.T.expand(hat.shape[1], -1, -1)
+            torch.bmm(adjoint, gradient, out=hat.transpose(0, 1))
             return
-        left = self.frame.columns // 2
+        left, hat = self.frame.columns // 2, hat.flatten(1)
         right, mirrored = gradient[:-left], gradient[-left:]
         torch.sub(right[-left:], mirrored, out=spare)
         right[-left:] += mirrored
