@@ -146,7 +146,8 @@ def _opened(path: Path, load: Any) -> "Dataset":
     except Exception as error:  # pyarrow, datasets and fsspec have a dozen kinds
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())[:200]
-        raise DataError(f"{path} cannot be read as a data set ({reason}): fetch or write it again.") from error
+        fix = "mend that" if isinstance(cause, OSError) else "fetch or write it again"
+        raise DataError(f"{path} cannot be read as a data set ({reason}): {fix}.") from cause
 
 
 def _cache_folder(root: Path, files: list[Path]) -> Path:
