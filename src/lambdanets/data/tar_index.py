@@ -195,7 +195,7 @@ def _save(cache: Path, indexes: Sequence[tuple[Stamp, ShardIndex]]) -> None:
 def _load(cache: Path) -> dict[Stamp, ShardIndex]:
     """What the cache says; nothing where it is missing, damaged or of another version."""
     try:
-        with np.load(cache, allow_pickle=False) as kept:
+        with np.load(BytesIO(cache.read_bytes()), allow_pickle=False) as kept:
             if int(kept["version"]) != _VERSION:
                 return {}
             return _unpacked({name: kept[name] for name in kept.files})
