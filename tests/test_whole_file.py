@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def test_the_reason_is_told_in_a_sentence(fail: Callable[[], None]) -> None:
         fail()
     assert str(told.value) == "run/state.pt could not be written: No space left on device."
     assert told.value.errno == errno.ENOSPC
+
+
+def test_where_there_is_no_room_needed_and_free_bytes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(NotWrittenError) as told, writing(tmp_path / "new" / "state.pt", needed=21_000_000):
+        full()
+    assert re.search(r"No space left on device \(21,000,000 bytes needed, [\d,]+ free\)\.$", str(told.value))
+    with pytest.raises(NotWrittenError, match=r"Input/output error\.$"), writing(tmp_path / "state.pt", needed=21):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_another_error_stays_what_it_is() -> None:

@@ -1,6 +1,8 @@
 """Files that appear whole or not at all, outlast a crash, and say in a sentence why they could not be written."""
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,18 +13,23 @@ if TYPE_CHECKING:
 
 
 class NotWrittenError(OSError):
-    """A file that could not be written, and why; its `errno` is that of the cause."""
+    """A file that could not be written, and why; its `errno` is that of the cause.
 
-    def __init__(self, path: Path, cause: OSError) -> None:
+    Where there was no room, and it is known how many bytes were `needed`, it also says how many are free.
+    """
+
+    def __init__(self, path: Path, cause: OSError, needed: int | None = None) -> None:
         super().__init__(cause.errno, cause.strerror or str(cause), str(path))
+        no_room = cause.errno in (errno.ENOSPC, errno.EDQUOT) and needed is not None
+        self.room = f" ({needed:,} bytes needed, {_free_bytes(path)} free)" if no_room else ""
 
     def __str__(self) -> str:
         """The sentence."""
-        return f"{self.filename} could not be written: {self.strerror}."
+        return f"{self.filename} could not be written: {self.strerror}{self.room}."
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, needed: int | None = None) -> Iterator[None]:
     """Within this block an OSError is told as a NotWrittenError of `path`, also one that a library made another of.
 
     torch.save, for one, answers a full disk with a RuntimeError about positions.
@@ -35,7 +42,7 @@ def writing(path: Path) -> Iterator[None]:
         cause = _os_error_behind(error)
         if cause is None:
             raise
-        raise NotWrittenError(path, cause) from error
+        raise NotWrittenError(path, cause, needed) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -47,7 +54,7 @@ def write_whole(path: Path, content: bytes) -> None:
         NotWrittenError: it cannot be written; what was there before is intact.
     """
     draft = _draft_of(path)
-    with writing(path):
+    with writing(path, len(content)):
         try:
             with draft.open("wb") as file:
                 file.write(content)
@@ -107,6 +114,14 @@ def flush_folder(folder: Path) -> None:
 
 def _draft_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.{os.getpid()}.tmp")
+
+
+def _free_bytes(path: Path) -> str:
+    """What its disk has left for us, in digits, at the nearest folder that is there."""
+    try:
+        return f"{shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.exists())).free:,}"
+    except OSError:
+        return "an unknown number"
 
 
 def _os_error_behind(error: BaseException | None) -> OSError | None:

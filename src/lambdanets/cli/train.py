@@ -29,7 +29,7 @@ def train(
             data.translation, data.validation_forms, task.label_smoothing, batch_size, epochs, optimizer.name,
             optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum, optimizer.clip_norm,
             schedule.warmup_fraction, schedule.warmup_shape, schedule.start_factor, schedule.final_factor,
-            average.decay, checkpoint.every_steps, checkpoint.keep, num_threads, device.
+            average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous, num_threads, device.
         resume: Continue the run in the folder, exactly where it stopped.
     """
     with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads

@@ -1,25 +1,36 @@
 """Checkpoints that survive a kill at any moment, and notice when a file has rotted.
 
-A checkpoint is a folder `step-N` of `state.pt` and `manifest.json` (size and sha256 of every file). It is written under
-another name, flushed to the disk and then renamed, so a folder of the right name is a whole one; a file that changed
-later betrays itself by its sum. The state holds only tensors, numbers, strings, lists and dicts: it is loaded with
-`weights_only=True`, so that a checkpoint of a stranger runs no code.
+A checkpoint is a folder `step-N` of `state.pt` and `manifest.json` (size and sha256 of the state, and of itself). It is
+written under another name, flushed to the disk and then renamed, so a folder of the right name is a whole one; a file
+that changed later betrays itself by its sum. Beside the checkpoints, `run.json` names the run that they are of and
+`best.json` the one with the best score. The state holds only tensors, numbers, strings, lists and dicts: it is loaded
+with `weights_only=True`, so that a checkpoint of a stranger runs no code.
 """
 
 import hashlib
-import json
 import os
-import pickle
+import secrets
 import shutil
+import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
+from lambdanets.faults import reach
+from lambdanets.training.manifest import MANIFEST, ManifestError, Sum, check_files, read_manifest, write_manifest
+from lambdanets.training.snapshot import check_finite_state, num_bytes
 from lambdanets.whole_file import flush_folder, writing
 
-FORMAT = 1
+FORMAT = 2
+STATE = "state.pt"
+RUN = "run.json"
+BEST = "best.json"
+PIECE = 2**18
+"""Bytes that are written at a time; between two pieces a fault can be injected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +41,8 @@ class CheckpointConfig:
     """Steps between checkpoints, 1 or more; a run is also saved when it ends or is interrupted."""
     keep: int = 2
     """Newest checkpoints that are kept, 2 or more: should the newest have rotted, the one before steps in."""
+    asynchronous: bool = True
+    """Whether training goes on while a copy of the state is written."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that would leave a run without a way back."""
@@ -45,40 +58,121 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be trusted, and why."""
 
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """The path of a new, whole checkpoint in `folder`; older ones than the newest `keep` are removed.
+def save_checkpoint(
+    folder: Path, step: int, state: dict[str, Any], keep: int, *, score: float | None = None, run: str | None = None
+) -> Path:
+    """The path of a new, whole checkpoint in `folder`, of whose past the newest `keep` and the best stay.
+
+    `score` is higher for better states; the first checkpoint with the highest one is the best. `run` is what
+    `open_checkpoints` returned; by default it is called now. What lies after `step` is of a future that was given up
+    (it had rotted, or the run was rolled back) and is removed.
 
     Raises:
+        NotFiniteError: the state holds NaN or infinity; nothing is written.
         NotWrittenError: it cannot be written; those before are intact.
     """
-    final, draft = folder / f"step-{step:08d}", folder / f"step-{step:08d}.tmp"
+    check_finite_state(state)
+    run = run or open_checkpoints(folder)
+    checkpoint = _write_checkpoint(folder, step, state, run)
+    best = best_checkpoint(folder)
+    if score is not None and isfinite(score) and (best is None or score > best[1]):
+        with writing(folder / BEST):
+            reach("save: before best")
+            write_manifest(folder / BEST, {"checkpoint": checkpoint.name, "score": float(score)}, {})
+    _tidy(folder, checkpoint, keep)
+    return checkpoint
+
+
+def open_checkpoints(folder: Path) -> str:
+    """The identity of the run whose checkpoints are kept in `folder`, which is made if only it is missing.
+
+    Raises:
+        NotWrittenError: the folder that it is to be in is gone, or it cannot be written.
+    """
+    known = run_of(folder)
+    if known is not None:
+        return known
+    with writing(folder):
+        folder.mkdir(exist_ok=True)  # not its parents: a run whose folder is gone must not go on as if nothing were
+        flush_folder(folder.parent)
+    run = next((run for path in list_checkpoints(folder) if (run := _claimed_run(path))), secrets.token_hex(8))
+    write_manifest(folder / RUN, {"run": run}, {})
+    return run
+
+
+def run_of(folder: Path) -> str | None:
+    """The identity that `open_checkpoints` gave to the run; None if that is missing or damaged."""
+    try:
+        return str(read_manifest(folder / RUN)["run"])
+    except (ManifestError, KeyError):
+        return None
+
+
+def _claimed_run(checkpoint: Path) -> str | None:
+    try:
+        return str(check_files(checkpoint / MANIFEST)["run"])
+    except (ManifestError, KeyError):
+        return None
+
+
+def _write_checkpoint(folder: Path, step: int, state: dict[str, Any], run: str) -> Path:
+    final, draft = folder / _name_of(step), folder / f"{_name_of(step)}.tmp"
     if final.exists():
         if is_sound(final):
             return final  # resumed here, and asked to save again before a step was taken
         _remove(final)
     shutil.rmtree(draft, ignore_errors=True)
-    with writing(final):
+    with writing(final, num_bytes(state)):
         try:
-            _write_draft(draft, step, state)
+            _write_draft(draft, step, state, run)
+            reach("save: before rename")
             os.replace(draft, final)
         finally:
             shutil.rmtree(draft, ignore_errors=True)  # of a save that failed: it would hold the room that is missing
+        reach("save: after rename")
         flush_folder(folder)
-    for old in list_checkpoints(folder)[keep:]:
-        _remove(old)
     return final
 
 
-def _write_draft(draft: Path, step: int, state: dict[str, Any]) -> None:
-    draft.mkdir(parents=True)
-    with open(draft / "state.pt", "wb") as file:
-        torch.save(state, file)
-        _flush(file)
-    manifest = {"format": FORMAT, "step": step, "files": {"state.pt": _fingerprint(draft / "state.pt")}}
-    with open(draft / "manifest.json", "w") as file:
-        json.dump(manifest, file)
-        _flush(file)
-    flush_folder(draft)
+def _write_draft(draft: Path, step: int, state: dict[str, Any], run: str) -> None:
+    draft.mkdir()
+    reach("save: open")
+    with open(draft / STATE, "wb") as file:
+        watched = _WatchedFile(file)
+        torch.save(state, watched)  # pyright: ignore[reportArgumentType] - write and flush are all that it uses
+        reach("save: before fsync")
+        file.flush()
+        os.fsync(file.fileno())
+    reach("save: before manifest")
+    write_manifest(draft / MANIFEST, {"format": FORMAT, "run": run, "step": step}, {STATE: watched.sum()})
+
+
+class _WatchedFile:
+    """What torch.save writes into: summed on its way, so that a disk that takes it in wrongly is found out."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+
+    def write(self, content: Any) -> int:
+        """Write all of it; OSError if the disk does not take it."""
+        whole = memoryview(content).cast("B")
+        for start in range(0, len(whole), PIECE):
+            piece = whole[start : start + PIECE]
+            reach("save: mid-write", piece)
+            self._file.write(piece)
+            self._hash.update(piece)
+            self._bytes += len(piece)
+        return len(whole)
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self._file.flush()
+
+    def sum(self) -> Sum:
+        """Size and sha256 of what was written."""
+        return {"bytes": self._bytes, "sha256": self._hash.hexdigest()}
 
 
 def load_newest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
@@ -98,35 +192,57 @@ def load_checkpoint(checkpoint: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: a file is missing, unreadable, or not the one that was written.
     """
-    check_fingerprints(checkpoint)
+    check_checkpoint(checkpoint)
     try:
-        return torch.load(checkpoint / "state.pt", map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{checkpoint} cannot be read: {error}") from error
+        _check_archive(checkpoint / STATE)
+        state = torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
+    except Exception as error:  # what the file of a stranger can raise in there nobody has counted
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{checkpoint} cannot be read: {reason}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{checkpoint} cannot be read: got {type(state)}, wanted a dict")
+    return state
+
+
+def _check_archive(path: Path) -> None:
+    """Raise ValueError unless it is what torch.save writes: an archive that is no larger when it is unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("its content is compressed, which torch.save never does")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("its parts are larger than itself")
 
 
 def is_sound(checkpoint: Path) -> bool:
     """Whether every file is the one that was written."""
     try:
-        check_fingerprints(checkpoint)
+        check_checkpoint(checkpoint)
     except CheckpointError:
         return False
     return True
 
 
-def check_fingerprints(checkpoint: Path) -> None:
-    """Raise CheckpointError unless the manifest is readable and every file has the size and sum it names."""
+def check_checkpoint(checkpoint: Path) -> None:
+    """Raise CheckpointError unless each file is the one that was written, at this step, for this run."""
     try:
-        manifest = json.loads((checkpoint / "manifest.json").read_text())
-        written_by, files = manifest["format"], dict(manifest["files"])
-        found = {name: _fingerprint(checkpoint / name) for name in files}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{checkpoint} cannot be read: {error}") from error
-    if written_by != FORMAT:
-        raise CheckpointError(f"{checkpoint}: got checkpoint format {written_by}, this version reads {FORMAT}.")
-    changed = sorted(name for name in files if found[name] != files[name])
-    if changed:
-        raise CheckpointError(f"{checkpoint}: {', '.join(changed)} is not what was written: size or sha256 differs.")
+        manifest = check_files(checkpoint / MANIFEST)
+    except ManifestError as error:
+        raise CheckpointError(f"{checkpoint}: {error}.") from error
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{checkpoint}: got checkpoint format {manifest.get('format')}, this version reads {FORMAT}."
+        )
+    if STATE not in manifest["files"]:
+        raise CheckpointError(f"{checkpoint}: its manifest names no {STATE}.")
+    if checkpoint.name.startswith("step-") and checkpoint.name != _name_of(manifest.get("step")):
+        raise CheckpointError(f"{checkpoint} is not what was written: it was step {manifest.get('step')}.")
+    if run_of(checkpoint.parent) not in (None, manifest.get("run")):
+        raise CheckpointError(f"{checkpoint} is a checkpoint of another run.")
+
+
+def _name_of(step: Any) -> str:
+    return f"step-{step:08d}" if isinstance(step, int) else "no step"
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -135,26 +251,40 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name, reverse=True)
 
 
+def best_checkpoint(folder: Path) -> tuple[Path, float] | None:
+    """The checkpoint with the best score, and that; None if there is none, or what says which it is has rotted."""
+    try:
+        best = read_manifest(folder / BEST)
+        checkpoint, score = folder / Path(best["checkpoint"]).name, float(best["score"])
+    except (ManifestError, KeyError, TypeError, ValueError):
+        return None
+    return (checkpoint, score) if checkpoint.is_dir() else None
+
+
 def remove_drafts(folder: Path) -> None:
     """Clear away what a crash in the middle of a save left behind."""
     for draft in folder.glob("*.tmp"):
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft.is_dir() and not draft.is_symlink():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                draft.unlink()
 
 
-def _fingerprint(path: Path) -> dict[str, int | str]:
-    with open(path, "rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+def _tidy(folder: Path, newest: Path, keep: int) -> None:
+    """Remove what is neither among the newest `keep` up to `newest` nor the best; what cannot be removed stays."""
+    past = [path for path in list_checkpoints(folder) if path.name <= newest.name]
+    best = best_checkpoint(folder)
+    kept = {newest, *past[:keep], best and best[0]}
+    for old in list_checkpoints(folder):
+        if old not in kept or old.name > newest.name:
+            with suppress(OSError):
+                _remove(old)
 
 
 def _remove(checkpoint: Path) -> None:
     """Remove a whole checkpoint so that a crash meanwhile leaves a draft, not a checkpoint with files missing."""
-    if checkpoint.exists():
-        doomed = checkpoint.with_name(checkpoint.name + ".old.tmp")
-        shutil.rmtree(doomed, ignore_errors=True)
-        os.replace(checkpoint, doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _flush(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    doomed = checkpoint.with_name(checkpoint.name + ".old.tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.replace(checkpoint, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
