@@ -6,7 +6,6 @@ The contraction orders want channels fastest, and BatchNorm is quickest there. P
 in the layout it was given, and on small maps takes a loop over images, up to twice as slow as the product.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -109,23 +108,17 @@ class _Products(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """DX = Σ dY · W and dW = Σ_b dYᵀ · X."""
+        """DX = Σ dY · W and dW = Σ_b dYᵀ · X, the sum of dX over the weights."""
         rows, *weights = ctx.saved_tensors
-        d_rows = _sum_of_products(grads, weights, rows) if ctx.needs_input_grad[0] else None
-        needed = zip(grads, ctx.needs_input_grad[1:], strict=True)
-        return d_rows, *(torch.bmm(grad.mT, rows).sum(0) if needs else None for grad, needs in needed)
+        needs_rows, *needs = ctx.needs_input_grad
+        every = torch.cat(grads, -1)  # one product in place of several that read, or add to, the whole of X
+        d_rows = _like(rows, every, torch.cat(weights).expand(rows.shape[0], -1, -1)) if needs_rows else None
+        if not any(needs):
+            return d_rows, *[None] * len(weights)
+        d_weights = torch.bmm(every.mT, rows).sum(0).split([weight.shape[0] for weight in weights])
+        return d_rows, *(d if need else None for d, need in zip(d_weights, needs, strict=True))
 
 
-def _sum_of_products(grads: Sequence[Tensor], weights: Sequence[Tensor], rows: Tensor) -> Tensor:
-    """Σ dY · W, lying in memory as `rows`."""
-    pairs = [(grad, weight.expand(grad.shape[0], -1, -1)) for grad, weight in zip(grads, weights, strict=True)]
-    if rows.is_contiguous():
-        return _sum(pairs)
-    return _sum([(weight.mT, grad.mT) for grad, weight in pairs]).mT
-
-
-def _sum(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    total = torch.bmm(*pairs[0])
-    for left, right in pairs[1:]:
-        total.baddbmm_(left, right)
-    return total
+def _like(rows: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Left · right, lying in memory as `rows`."""
+    return torch.bmm(left, right) if rows.is_contiguous() else torch.bmm(right.mT, left.mT).mT
