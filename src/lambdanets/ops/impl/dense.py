@@ -83,8 +83,7 @@ def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
         for images, block in itertools.product(walk.groups, walk.tiling.blocks):
             scores = walk.scores(walk.queries_of(images, box, block), tables[slice(*block)])
             out = outputs[images, *box.place, slice(*block)].flatten(1, 3)
-            for image, value_rows, rows in zip(_by_image(scores), values[images], out, strict=True):
-                torch.mm(image, value_rows, out=rows)
+            torch.bmm(_by_image(scores), values[images], out=out)
     return outputs.movedim((-2, -1), (1, 2))
 
 
@@ -188,15 +187,14 @@ class _Gradients(_Walk):
                 self.d_queries[place].copy_(d_queries.movedim(3, 0))
             if needs[2]:
                 for d_table, query, d_row in zip(d_tables[rows], queries.flatten(2, 3).mT, d_scores, strict=True):
-                    d_table += torch.bmm(query, d_row)
+                    d_table.baddbmm_(query, d_row)
         if needs[2]:
             add_expanded(self.d_table, d_expanded, self.tiling, self.tile, box)
 
     def _d_scores(self, grads: Tensor, values: Tensor, queries: torch.Size) -> Tensor:
         """DS as (y, x, h, b, m), in the buffer."""
         d_scores = front(self.buffer, *queries[:-1], self.m)
-        for image, grad, value in zip(_by_image(d_scores), grads, values, strict=True):
-            torch.mm(grad, value, out=image)
+        torch.bmm(grads, values, out=_by_image(d_scores))
         return d_scores
 
 
