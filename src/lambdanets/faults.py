@@ -25,7 +25,6 @@ PLACES = {
     "save: before manifest": "the state is on the disk, its sum is not",
     "save: before rename": "the draft is whole, but does not have the checkpoint's name",
     "save: after rename": "the checkpoint has its name, the folder is not flushed, old ones are not removed",
-    "save: before best": "the checkpoint is whole; that it is the best one is not yet written down",
     "step: forward": "a batch is there, the network has not seen it; the batch is the thing",
     "step: backward": "the loss is there, no gradient is; the loss is the thing",
     "step: gradient": "every gradient is there, no weight has changed; the model is the thing",

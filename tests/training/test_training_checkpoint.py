@@ -103,7 +103,7 @@ def test_a_save_that_fails_anywhere_leaves_those_before(tmp_path: Path, place: s
     assert {path: path.read_bytes() for path in before} == before
     loaded, complaints = load_newest(tmp_path)
     assert loaded is not None
-    assert loaded["step"] == (2 if place in ("save: after rename", "save: before best") else 1)
+    assert loaded["step"] == (2 if place == "save: after rename" else 1)
     assert complaints == []
     assert list(tmp_path.glob("*.tmp")) == []
 
@@ -131,12 +131,19 @@ def test_the_best_is_kept_beside_the_newest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"rot"], ids=["empty", "nothing", "rot"])
-def test_a_best_that_cannot_be_known_is_none(tmp_path: Path, content: bytes) -> None:
+def test_what_cannot_be_known_is_not_the_best(tmp_path: Path, content: bytes) -> None:
     save_checkpoint(tmp_path, 1, state(1), keep=2, score=0.5)
-    (tmp_path / "best.json").write_bytes(content)
-    assert best_checkpoint(tmp_path) is None
     save_checkpoint(tmp_path, 2, state(2), keep=2, score=0.2)
+    (tmp_path / "step-00000001" / "manifest.json").write_bytes(content)
     assert best_checkpoint(tmp_path) == (tmp_path / "step-00000002", 0.2)
+
+
+def test_a_score_may_come_with_a_second_save(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, state(1), keep=2)
+    assert best_checkpoint(tmp_path) is None
+    save_checkpoint(tmp_path, 1, state(1), keep=2, score=0.5)
+    save_checkpoint(tmp_path, 1, state(1), keep=2)
+    assert best_checkpoint(tmp_path) == (tmp_path / "step-00000001", 0.5)
 
 
 def test_a_future_that_was_given_up_goes_with_the_next_save(tmp_path: Path) -> None:
@@ -146,7 +153,7 @@ def test_a_future_that_was_given_up_goes_with_the_next_save(tmp_path: Path) -> N
     (tmp_path / "step-00000002" / "state.pt").write_bytes(b"rot")
     save_checkpoint(tmp_path, 2, state(2), keep=3)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000002", "step-00000001"]
-    assert best_checkpoint(tmp_path) is None
+    assert best_checkpoint(tmp_path) == (tmp_path / "step-00000001", 1.0)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=str)
@@ -199,6 +206,6 @@ def test_the_name_of_the_run_is_found_again_when_it_is_lost(tmp_path: Path) -> N
 
 def test_what_a_crash_left_is_removed_files_too(tmp_path: Path) -> None:
     (tmp_path / "step-00000001.tmp").mkdir()
-    (tmp_path / "best.json.123.tmp").touch()
+    (tmp_path / "run.json.123.tmp").touch()
     remove_drafts(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -200,7 +200,7 @@ def test_a_rotten_best_gives_way(tmp_path: Path) -> None:
 def test_leftovers_are_removed_at_the_start(tmp_path: Path) -> None:
     open_saver(tmp_path, []).save(1, state(1))
     shutil.copytree(tmp_path / "step-00000001", tmp_path / "step-00000002.tmp")
-    (tmp_path / "best.json.77.tmp").touch()
+    (tmp_path / "run.json.77.tmp").touch()
     open_saver(tmp_path, [])
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "step-00000001"}
 

@@ -2,9 +2,10 @@
 
 A checkpoint is a folder `step-N` of `state.pt` and `manifest.json` (size and sha256 of the state, and of itself). It is
 written under another name, flushed to the disk and then renamed, so a folder of the right name is a whole one; a file
-that changed later betrays itself by its sum. Beside the checkpoints, `run.json` names the run that they are of and
-`best.json` the one with the best score. The state holds only tensors, numbers, strings, lists and dicts: it is loaded
-with `weights_only=True`, so that a checkpoint of a stranger runs no code.
+that changed later betrays itself by its sum. The manifest also names the run, so that a checkpoint of another one is
+noticed, and the score, by which the best one is found: there is no pointer that could be wrong. The state holds only
+tensors, numbers, strings, lists and dicts: it is loaded with `weights_only=True`, so that a checkpoint of a stranger
+runs no code.
 """
 
 import hashlib
@@ -28,7 +29,6 @@ from lambdanets.whole_file import flush_folder, writing
 FORMAT = 2
 STATE = "state.pt"
 RUN = "run.json"
-BEST = "best.json"
 PIECE = 2**18
 """Bytes that are written at a time; between two pieces a fault can be injected."""
 
@@ -72,13 +72,8 @@ def save_checkpoint(
         NotWrittenError: it cannot be written; those before are intact.
     """
     check_finite_state(state)
-    run = run or open_checkpoints(folder)
-    checkpoint = _write_checkpoint(folder, step, state, run)
-    best = best_checkpoint(folder)
-    if score is not None and isfinite(score) and (best is None or score > best[1]):
-        with writing(folder / BEST):
-            reach("save: before best")
-            write_manifest(folder / BEST, {"checkpoint": checkpoint.name, "score": float(score)}, {})
+    known = score if score is not None and isfinite(score) else None
+    checkpoint = _write_checkpoint(folder, state, step=step, score=known, run=run or open_checkpoints(folder))
     _tidy(folder, checkpoint, keep)
     return checkpoint
 
@@ -115,16 +110,17 @@ def _claimed_run(checkpoint: Path) -> str | None:
         return None
 
 
-def _write_checkpoint(folder: Path, step: int, state: dict[str, Any], run: str) -> Path:
+def _write_checkpoint(folder: Path, state: dict[str, Any], *, step: int, score: float | None, run: str) -> Path:
     final, draft = folder / _name_of(step), folder / f"{_name_of(step)}.tmp"
     if final.exists():
-        if is_sound(final):
+        if is_sound(final) and score in (None, _score_of(final)):
             return final  # resumed here, and asked to save again before a step was taken
         _remove(final)
     shutil.rmtree(draft, ignore_errors=True)
     with writing(final, num_bytes(state)):
         try:
-            _write_draft(draft, step, state, run)
+            says = {"format": FORMAT, "run": run, "step": step, "score": None if score is None else float(score)}
+            _write_draft(draft, state, says)
             reach("save: before rename")
             os.replace(draft, final)
         finally:
@@ -134,7 +130,7 @@ def _write_checkpoint(folder: Path, step: int, state: dict[str, Any], run: str) 
     return final
 
 
-def _write_draft(draft: Path, step: int, state: dict[str, Any], run: str) -> None:
+def _write_draft(draft: Path, state: dict[str, Any], says: dict[str, Any]) -> None:
     draft.mkdir()
     reach("save: open")
     with open(draft / STATE, "wb") as file:
@@ -144,7 +140,7 @@ def _write_draft(draft: Path, step: int, state: dict[str, Any], run: str) -> Non
         file.flush()
         os.fsync(file.fileno())
     reach("save: before manifest")
-    write_manifest(draft / MANIFEST, {"format": FORMAT, "run": run, "step": step}, {STATE: watched.sum()})
+    write_manifest(draft / MANIFEST, says, {STATE: watched.sum()})
 
 
 class _WatchedFile:
@@ -252,13 +248,19 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def best_checkpoint(folder: Path) -> tuple[Path, float] | None:
-    """The checkpoint with the best score, and that; None if there is none, or what says which it is has rotted."""
+    """The checkpoint with the highest score, the earliest of several, and that score; None if none has one."""
+    scored = [(path, score) for path in list_checkpoints(folder) if (score := _score_of(path)) is not None]
+    return max(reversed(scored), key=lambda found: found[1], default=None)
+
+
+def _score_of(checkpoint: Path) -> float | None:
+    """The score that its manifest names, if that can be relied on and is of this run."""
     try:
-        best = read_manifest(folder / BEST)
-        checkpoint, score = folder / Path(best["checkpoint"]).name, float(best["score"])
-    except (ManifestError, KeyError, TypeError, ValueError):
+        manifest = read_manifest(checkpoint / MANIFEST)
+    except ManifestError:
         return None
-    return (checkpoint, score) if checkpoint.is_dir() else None
+    score, run = manifest.get("score"), run_of(checkpoint.parent)
+    return float(score) if isinstance(score, int | float) and run in (None, manifest.get("run")) else None
 
 
 def remove_drafts(folder: Path) -> None:

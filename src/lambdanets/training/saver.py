@@ -4,12 +4,12 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from threading import Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from lambdanets.training.checkpoint import (
-    BEST,
     RUN,
     CheckpointConfig,
     best_checkpoint,
@@ -69,7 +69,7 @@ class Saver:
         best = best_checkpoint(folder)
         if best is not None and not is_sound(best[0]):
             tell(f"{best[0]}, the best so far, has rotted: another one will be the best.")
-            (folder / BEST).unlink()
+            rmtree(best[0], ignore_errors=True)
         self._failures = 0
         self._latest: _Save | None = None
         self._error: BaseException | None = None
