@@ -11,15 +11,16 @@ from lambdanets.cli.counted import count_rows, stored_rows
 from lambdanets.cli.render_help import render_help
 from lambdanets.cli.stored_help import FOLDER
 
-VERBS = ("train", "evaluate", "predict", "models", "explain", "tune", "doctor")
+VERBS = ("train", "evaluate", "predict", "models", "explain", "tune", "doctor", "data")
+GROUPED = ("data check", "data digits")
 
 
-@pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)], ids=["lambdanets", *VERBS])
-def test_help_shows_an_example_or_the_verbs(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*arguments, "--help"]) == 0
+@pytest.mark.parametrize("verb", ["", *VERBS, *GROUPED])
+def test_help_shows_an_example_or_the_verbs(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*verb.split(), "--help"]) == 0
     out = capsys.readouterr().out
-    assert all(verb in out for verb in (arguments or VERBS))
-    assert not arguments or "Example: lambdanets " + arguments[0] in out
+    assert all(word in out for word in ([verb] if verb else VERBS))
+    assert not verb or "Example: lambdanets " + verb in out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,7 +32,7 @@ def test_help_loads_nothing_slow() -> None:
     program = (
         "import sys\n"
         "from lambdanets.cli import main\n"
-        "for verb in ('train', 'evaluate', 'predict', 'models', 'explain', 'tune', 'doctor'): main([verb, '--help'])\n"
+        f"for verb in {VERBS + GROUPED}: main([*verb.split(), '--help'])\n"
         "slow = {'torch', 'numpy', 'timm', 'torchvision', 'sklearn', 'matplotlib', 'scipy'}\n"
         "sys.exit(', '.join(slow & set(sys.modules)) or 0)\n"
     )
@@ -39,7 +40,7 @@ def test_help_loads_nothing_slow() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("verb", ["", *VERBS])
+@pytest.mark.parametrize("verb", ["", *VERBS, *GROUPED])
 def test_help_answers_in_a_moment(verb: str) -> None:
     def seconds(*command: str) -> float:
         """Processor time of a process; the clock would also count what else the machine has to do."""
@@ -48,7 +49,7 @@ def test_help_answers_in_a_moment(verb: str) -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - own.ru_utime - own.ru_stime
 
-    program = f"from lambdanets.cli import main; main({[verb] if verb else []} + ['--help'])"
+    program = f"from lambdanets.cli import main; main({verb.split()} + ['--help'])"
     needed, bare = (min(seconds("-c", text) for _ in range(4)) for text in (program, "pass"))
     assert needed < 0.5
     assert needed < 12 * bare

@@ -3,6 +3,7 @@
 from cyclopts import App
 
 from lambdanets import __version__
+from lambdanets.cli.data import data
 from lambdanets.cli.doctor import doctor
 from lambdanets.cli.evaluate import evaluate
 from lambdanets.cli.explain import explain
@@ -20,4 +21,5 @@ app = App(
 )
 for verb in (train, evaluate, predict, models, explain, tune, doctor):
     app.command(verb)
+app.command(data)
 app.register_install_completion_command(help="Let the shell complete verbs and options; begins with the next shell.")

@@ -7,10 +7,11 @@ A test fails where that was forgotten.
 
 from io import StringIO
 
+from cyclopts import App
 from rich.console import Console
 
 from lambdanets.cli.app import app
-from lambdanets.cli.stored_help import ALL_VERBS, FOLDER
+from lambdanets.cli.stored_help import FOLDER, file_name
 
 WIDTH = 80
 """Columns that any terminal has."""
@@ -18,8 +19,16 @@ WIDTH = 80
 
 def render_help() -> dict[str, str]:
     """File name without suffix → the help, as the command line itself would render it."""
-    texts = {ALL_VERBS: _render([])}
-    return texts | {verb: _render([verb]) for verb in app if not verb.startswith("-")}
+    return {file_name(words): _render(words) for words in [[], *_verbs(app)]}
+
+
+def _verbs(group: App) -> list[list[str]]:
+    """The words of every verb, and of those in groups, the group ahead of them."""
+    found: list[list[str]] = []
+    for verb in group:
+        if not verb.startswith("-"):
+            found += [[verb], *([verb, *words] for words in _verbs(group[verb]))]
+    return found
 
 
 def _render(words: list[str]) -> str:

@@ -9,10 +9,15 @@ ALL_VERBS = "all-verbs"
 
 def stored_help(words: list[str]) -> str | None:
     """The help that a command line asks for; None if it asks for something else, or for the help of an unknown verb."""
-    if len(words) > 2 or (words and words[-1] not in ("--help", "-h")):
+    if len(words) > 3 or (words and words[-1] not in ("--help", "-h")):
         return None
-    verb = words[0] if len(words) == 2 else ALL_VERBS
-    if len(words) == 2 and not verb.isidentifier():
+    verbs = words[:-1]
+    if not all(verb.isidentifier() for verb in verbs):
         return None
-    path = FOLDER / f"{verb}.txt"
+    path = FOLDER / f"{file_name(verbs)}.txt"
     return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def file_name(verbs: list[str]) -> str:
+    """What the help of a verb is kept as, without the suffix: two words for one in a group, none for all verbs."""
+    return "-".join(verbs) or ALL_VERBS

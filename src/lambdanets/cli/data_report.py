@@ -1,0 +1,86 @@
+"""What `data check` shows while it looks, and what it says at the end."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lambdanets.cli.table import print_rows
+from lambdanets.data.check import Report, SplitReport, Watch
+from lambdanets.data.finding import Finding
+from lambdanets.printable import printable
+
+MOST_SHOWN = 20
+"""Findings of a kind that are shown; the rest is counted."""
+HEADINGS = ("split", "images", "broken", "classes", "images a class", "width", "height", "modes")
+GIVE_WAY = ("modes", "images a class", "height", "width", "classes")
+"""Columns that a narrow terminal does without, in this order."""
+_NONE = "–"
+
+
+@contextmanager
+def looking() -> Iterator[Watch]:
+    """A bar on a terminal, of standard error so that the output can be piped; nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        tasks = {}
+
+        def show(split: str, done: int, total: int) -> None:
+            if split not in tasks:
+                tasks[split] = bar.add_task(split or "pictures", total=total)
+            bar.update(tasks[split], completed=done)
+
+        yield show
+
+
+def describe_report(report: Report) -> None:
+    """Print a row a split, then what has to be mended and what is worth a note."""
+    print(f"{printable(report.path)}: {_FORMS[report.form]}\n")
+    print_rows(HEADINGS, [_cells(part) for part in report.splits], numbers=True, give_way=GIVE_WAY)
+    wrong = [finding for finding in report.findings if not finding.note]
+    notes = [finding for finding in report.findings if finding.note]
+    _print_findings("To mend:", wrong, report.left_out)
+    _print_findings("Notes:", notes, report.left_out)
+    if report.well:
+        print("\nNothing has to be mended.")
+
+
+_FORMS = {"tree": "pictures in folders", "shards": "tar shards", "parquet": "a Hugging Face data set"}
+
+
+def _cells(part: SplitReport) -> tuple[str, ...]:
+    modes = ", ".join(f"{mode} {count}" for mode, count in part.modes.most_common())
+    classes = str(len(part.classes)) if part.classes else _NONE
+    balance = _spread(list(part.classes.values())) if part.classes else _NONE
+    numbers = (f"{part.images:,}", f"{part.broken:,}", classes, balance)
+    return (part.split or "all", *numbers, *map(_range, (part.widths, part.heights)), modes or _NONE)
+
+
+def _spread(counts: list[int]) -> str:
+    return _range((min(counts), float(np.median(counts)), max(counts)))
+
+
+def _range(numbers: tuple[int, float, int] | None) -> str:
+    """Least, median and greatest; one number where they are the same."""
+    if numbers is None:
+        return _NONE
+    least, median, greatest = numbers
+    return str(least) if least == greatest else f"{least} / {median:g} / {greatest}"
+
+
+def _print_findings(heading: str, findings: list[Finding], left_out: Counter[str]) -> None:
+    if not findings:
+        return
+    print(f"\n{heading}")
+    for kind, same in groupby(sorted(findings, key=lambda finding: finding.kind), key=lambda finding: finding.kind):
+        several = list(same)
+        for finding in several[:MOST_SHOWN]:
+            print(f"- {finding}")
+        more = len(several) - MOST_SHOWN + left_out[kind]
+        if more > 0:
+            print(f"- and {more:,} more of this kind ({kind}); --json lists them")
