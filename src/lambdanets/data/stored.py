@@ -192,7 +192,8 @@ class StoredImages:
             except ImageError as error:
                 weights[place] = 0
                 notes.append(str(error))
-        images = self.preprocess.normalize(pixels.float() / 255) * weights[:, None, None, None]
+        images = self.preprocess.normalize(pixels.float().div_(255))
+        images[weights == 0] = 0
         return LabelledBatch(images, torch.from_numpy(self.labels[indices]), weights, tuple(notes))
 
     def _read(self, index: int) -> Image.Image:
