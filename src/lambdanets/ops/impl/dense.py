@@ -29,7 +29,7 @@ PRICES: Prices = {
     "table": (2.2e-09, 8.6e-09), "rows": (1.7e-05, 3.7e-05), "setup": (9.9e-05, 0.0002),
 }  # fmt: skip
 """Of a multiply-add of Q with E, one of S with V, a score, a number of the expanded table, a query row, a call."""
-BLOCK_NUMBERS = 2**19
+BLOCK_NUMBERS = 2**20
 """Numbers of S at most, unless one row of one image alone has more: images are taken in groups, rows in blocks."""
 
 
