@@ -25,8 +25,8 @@ from lambdanets.ops.tiles import Box, Span, Tiling, add_expanded, expand_table, 
 NAME = "dense"
 
 PRICES: Prices = {
-    "queries": (1.2e-11, 3.1e-11), "values": (1.4e-11, 3.1e-11), "scores": (4.5e-10, 1.4e-09),
-    "table": (2.2e-09, 8.6e-09), "rows": (1.7e-05, 3.7e-05), "setup": (9.9e-05, 0.0002),
+    "queries": (9.6e-12, 2.5e-11), "values": (1.1e-11, 2.5e-11), "scores": (3.6e-10, 1.1e-09),
+    "table": (1.8e-09, 6.9e-09), "rows": (1.4e-05, 3e-05), "setup": (7.9e-05, 0.00016),
 }  # fmt: skip
 """Of a multiply-add of Q with E, one of S with V, a score, a number of the expanded table, a query row, a call."""
 BLOCK_NUMBERS = 2**20
