@@ -6,11 +6,13 @@ restored through the tie that the model has itself.
 
 import os
 import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from lambdanets.whole_file import write_whole
@@ -19,6 +21,12 @@ MAX_HEADER_BYTES = 8 * 2**20
 """The largest network needs 1 MB; a header of millions of names would take minutes and gigabytes to parse."""
 NUM_NAMED = 3
 """How many offending tensors an error names."""
+_DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
+    "C64": torch.complex64, "BOOL": torch.bool,
+}  # fmt: skip
+"""What safetensors calls the dtypes that a network can have."""
 COMPILED = "_orig_mod."
 """What torch.compile puts before the names of a model."""
 
@@ -52,15 +60,16 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
             shape or kind of number), they hold NaN or infinity, or the model is on the meta device.
     """
     source = Path(path)
-    stored = read_tensors(source)
     wanted = untied_state(model)
     _check_material(wanted)
-    problems = _differences(stored, wanted)
-    if problems:
-        raise ValueError(
-            f"{source} does not fit this model: {'; '.join(problems)}. "
-            "Create the model with the name and options it was saved with."
-        )
+    with _opened(source) as file:
+        problems = _differences(_outlines(file, wanted), wanted)
+        if problems:
+            raise ValueError(
+                f"{source} does not fit this model: {'; '.join(problems)}. "
+                "Create the model with the name and options it was saved with."
+            )
+        stored = {name: file.get_tensor(name) for name in wanted}
     broken = [name for name, tensor in wanted.items() if not stored[name].to(tensor.dtype).isfinite().all()]
     if broken:
         raise ValueError(
@@ -72,8 +81,9 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
             tensor.copy_(stored[name])
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name, in memory. Raises as `load_weights`."""
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
+    """A safetensors file, of which nothing but the header is read yet. Raises as `load_weights`."""
     if not path.is_file():
         raise FileNotFoundError(f"there are no weights at {path}; give the path of a .safetensors file.")
     with path.open("rb") as file:
@@ -81,9 +91,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if len(prefix) < 8 or struct.unpack("<Q", prefix)[0] > MAX_HEADER_BYTES:
         raise ValueError(f"{path} is not a safetensors file of a network; give a file that save_weights wrote.")
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as opened:
+            yield opened
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or not a safetensors file ({error}); save or fetch it again.") from error
+
+
+def _outlines(file: safe_open, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Shape and dtype of the wanted tensors in a file, as far as it has them; of the others no more than the names.
+
+    A stranger's file can name as many and as large ones as it likes: none is read before all fit.
+    """
+    nothing = torch.empty(0, device="meta")
+    outlines = dict.fromkeys(file.keys(), nothing)
+    for name in outlines.keys() & wanted.keys():
+        part = file.get_slice(name)
+        dtype = _DTYPES.get(part.get_dtype(), torch.bool)  # those that torch lacks are of another kind, as bool is
+        outlines[name] = torch.empty(part.get_shape(), dtype=dtype, device="meta")
+    return outlines
 
 
 def untied_state(model: nn.Module) -> dict[str, Tensor]:
