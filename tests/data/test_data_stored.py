@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lambdanets.data.export import Sample, write_parquet, write_shards, write_tree
-from lambdanets.data.loader import LoaderConfig, Request, load_batches
+from lambdanets.data.loader import LoaderConfig, LoaderError, Request, load_batches
 from lambdanets.data.stored import Stored, StoredConfig, StoredImages, held_out, split_up
 
 CONFIG = StoredConfig(image_size=16, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -176,6 +177,28 @@ def test_a_file_that_vanishes_while_training_is_told_by_name(tmp_path: Path) -> 
     assert batch.weights.tolist() == [1, 1, 0, 1, 1, 1]
     assert len(batch.notes) == 1
     assert train.name(2) in batch.notes[0]
+
+
+@dataclass
+class Deadly(Memory):
+    """A source with a picture whose reading never ends."""
+
+    def read(self, index: int) -> bytes:
+        if index == 5:
+            time.sleep(1000)
+        return super().read(index)
+
+
+def test_a_worker_that_is_lost_at_a_picture_names_it() -> None:
+    split = CONFIG.all_of(Deadly([encoded(1)] * 8, np.zeros(8, dtype=np.int64)))
+    requests = [Request(step, np.arange(4) + 4 * step, np.zeros(4)) for step in range(2)]
+    config, told = LoaderConfig(workers=1, timeout=1, restarts=1), []
+    batches = load_batches(Augmented(split), lambda _: iter(requests), 0, config, pin=False, warn=told.append)
+    assert len(next(batches).images) == 4
+    with pytest.raises(LoaderError, match=rf"at the batch of step 1, at {split.name(5)}, and so did those before it"):
+        next(batches)
+    assert len(told) == 1
+    assert f"at {split.name(5)};" in told[0]
 
 
 def test_a_split_is_sent_to_workers_in_few_bytes(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lambdanets.data.parcel import NoRoomError
 from lambdanets.data.workers import Worker, WorkerLostError
+from lambdanets.printable import printable
 
 Batch = TypeVar("Batch")
 
@@ -156,7 +157,8 @@ class _Pool(Generic[Batch]):
 
     def _replace(self, place: int, loss: WorkerLostError) -> None:
         worker, owed, self._losses = self._workers[place], self._owed[place], self._losses + 1
-        event = f"data worker {worker.pid} {loss} at the batch of step {owed[0].step}"
+        doing = f", at {printable(worker.doing())}" if worker.doing() else ""
+        event = f"data worker {worker.pid} {loss} at the batch of step {owed[0].step}{doing}"
         worker.end()
         if self._losses > self._config.restarts:
             raise LoaderError(

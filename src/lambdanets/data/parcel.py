@@ -73,11 +73,19 @@ def receive_parcel(line: socket.socket) -> Any:
     return pickle.loads(body, buffers=[content[start:stop] for start, stop in places])
 
 
+def nameless_file() -> int:
+    """A new empty file that only its descriptor leads to: in memory where the system can, else on the disk."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("lambdanets", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
 def _send(line: socket.socket, value: Any) -> None:
     buffers: list[pickle.PickleBuffer] = []
     body = io.BytesIO()
     _Packer(body, protocol=5, buffer_callback=buffers.append).dump(value)
-    descriptor = _nameless_file()
+    descriptor = nameless_file()
     try:
         with open(descriptor, "wb", closefd=False) as file:
             places = [_append(file, buffer.raw()) for buffer in buffers]
@@ -110,10 +118,3 @@ def _append(file: io.BufferedWriter, content: memoryview) -> tuple[int, int]:
     start = file.tell()
     file.write(content)
     return start, start + len(content)
-
-
-def _nameless_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("lambdanets", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

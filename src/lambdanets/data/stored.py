@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lambdanets.data.augment import Variation, enough_pixels, unvaried, varied
 from lambdanets.data.batch import LabelledBatch
+from lambdanets.data.doing import doing
 from lambdanets.data.images import MAX_PIXELS, ImageError, decode_image
 from lambdanets.data.source import Source, available_splits, open_source
 from lambdanets.preprocess import Preprocess
@@ -198,6 +199,7 @@ class StoredImages:
 
     def _read(self, index: int) -> Image.Image:
         name = self.name(index)
+        doing(name)
         try:
             content = self.source.read(int(self.chosen[index]))
         except OSError as error:

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from lambdanets.data.doing import Page, tell_on
 from lambdanets.data.parcel import NoRoomError, receive_parcel, send_no_room, send_parcel
 
 START_SECONDS = 180.0
@@ -52,6 +53,10 @@ class Worker:
         with _signals_held_back():
             self._process.start()
         other.close()
+        self._page = Page()
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(self._line, [b"page"], [self._page.descriptor])
+        self._page.close_descriptor()
         self.pid = self._process.pid
         self._ready = self._ended = False
 
@@ -76,6 +81,10 @@ class Worker:
         if isinstance(answer, Failure):
             raise answer.error
         return answer
+
+    def doing(self) -> str:
+        """What it said it was at, also when it is lost; empty if it said nothing."""
+        return self._page.read()
 
     def end(self) -> None:
         """End it at once; it has nothing to tidy up. May be called again."""
@@ -118,6 +127,7 @@ def _work(make: Callable[[Any], Any], line: socket.socket) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     with contextlib.suppress(EOFError, ConnectionError):
+        tell_on(socket.recv_fds(line, 4, 1)[1][0])
         send_parcel(line, "ready")
         while True:
             _respond(line, make, receive_parcel(line))
