@@ -70,7 +70,7 @@ def test_a_kill_at_a_named_place_loses_at_most_the_save_in_progress(
 @pytest.mark.slow
 def test_200_kills_at_any_moment_lose_nothing(server: KillServer, tmp_path: Path) -> None:
     dice = random.Random(0)
-    found = [server.kill_saver(tmp_path / "checkpoints", delay=dice.uniform(0, 0.8)) for _ in range(RANDOM_KILLS)]
+    found = [server.kill_saver(tmp_path / "checkpoints", delay=dice.uniform(0, 0.5)) for _ in range(RANDOM_KILLS)]
     for one in found:
         check_nothing_is_lost(one)
     steps = [one["newest"] for one in found]
