@@ -23,6 +23,7 @@ from lambdanets.models import load_weights
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.classification import ClassificationTask
 from lambdanets.training.config import Config
+from lambdanets.training.distributed import ALONE
 from lambdanets.training.folder import RunFolder, read_config
 from lambdanets.training.journal import Record
 from lambdanets.training.override import from_json
@@ -76,7 +77,7 @@ def load_run(path: Path | str, device: str | None = None) -> FinishedRun:
     result = _result_of(folder, config)
     check_device(config.device)
     torch.set_num_threads(config.num_threads)
-    task = config.task.build(config)
+    task = config.task.build(config, ALONE)
     if not isinstance(task, ClassificationTask):
         raise ValueError(f"{path} is a run of '{config.recipe}', which does not classify images.")
     model = task.build_model()

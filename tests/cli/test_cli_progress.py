@@ -16,7 +16,7 @@ def short_run() -> Run:
 
 
 def record(step: int) -> dict[str, float | int | str | None]:
-    return {"step": step, "loss": 1.5, "accuracy": 0.25, "seconds": 2.0}
+    return {"event": "step", "step": step, "loss": 1.5, "accuracy": 0.25, "seconds": 2.0}
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

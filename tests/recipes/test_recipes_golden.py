@@ -6,12 +6,13 @@ After a change that is meant, run this file as a program: it writes the files an
 import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from lambdanets.recipes.registry import RECIPES, find_recipe
-from lambdanets.training.loop import fit
-from lambdanets.training.run import prepare_run
+from lambdanets.training.host import Watcher
+from lambdanets.training.run import begin_run, prepare_run, train_run
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NUM_STEPS = 10
@@ -20,8 +21,9 @@ NUM_STEPS = 10
 def first_losses(name: str) -> list[float]:
     """The losses of the first steps, on one thread."""
     run, losses = prepare_run(replace(find_recipe(name), num_threads=1)), []
-    quiet = {"save": lambda state: None, "stop": lambda: len(losses) == NUM_STEPS}
-    fit(run.state, run.task, run.config, record=lambda record: losses.append(record["loss"]), **quiet)
+    watcher = Watcher(show=lambda record: losses.append(record["loss"]), stop=lambda: len(losses) == NUM_STEPS)
+    with TemporaryDirectory() as path:
+        train_run(run, begin_run(run, Path(path) / "run"), watcher)
     return losses
 
 

@@ -1,16 +1,18 @@
+import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from lambdanets.recipes.registry import find_recipe
-from lambdanets.training.average import ModelAverage
 from lambdanets.training.config import Config
+from lambdanets.training.distributed import ALONE
 from lambdanets.training.journal import Record
-from lambdanets.training.loop import DivergedError, fit
-from lambdanets.training.optimizer import build_optimizer
+from lambdanets.training.loop import fit
 from lambdanets.training.override import with_assignments
 from lambdanets.training.schedule import learning_rate_at
 from lambdanets.training.state import TrainingState
@@ -30,19 +32,58 @@ class Line:
             yield torch.linspace(-1, 1, 4)[:, None] + first_step
             first_step += 1
 
-    def loss(self, model: nn.Module, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
-        return (model(batch) - 3 * batch).square().mean(), {"largest": float(batch.max())}
+    def parts(self, batch: Tensor, count: int) -> list[Tensor]:
+        return list(batch.tensor_split(count))
+
+    def size(self, part: Tensor) -> int:
+        return len(part)
+
+    def notes(self, batch: Tensor) -> list[str]:
+        return []
+
+    def loss(self, model: nn.Module, part: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return (model(part) - 3 * part).square().mean(), {"middle": part.mean()}
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        return {"slope": float(model[0].weight.detach())}  # type: ignore[index]
+        return {"slope": float(model[0].weight.detach()), "accuracy": 0.5}  # type: ignore[index]
+
+
+@dataclass
+class InMemory:
+    """A world without files."""
+
+    stop_at: int | None = None
+    state: TrainingState | None = None
+    records: list[Record] = field(default_factory=list)
+    saved: list[tuple[int, float | None]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    fewer: list[int] = field(default_factory=list)
+    newest: dict[str, Any] | None = None
+
+    def record(self, entry: Record) -> None:
+        self.records.append(entry)
+
+    def save(self, state: TrainingState, score: float | None) -> None:
+        self.saved.append((state.step, score))
+        self.newest = copy.deepcopy(state.capture())
+
+    def go_back(self, state: TrainingState) -> None:
+        assert self.newest is not None
+        state.restore(copy.deepcopy(self.newest))
+
+    def note_unreadable(self, notes: Sequence[str]) -> None:
+        self.notes += notes
+
+    def take_fewer(self, micro_batch_size: int) -> None:
+        self.fewer.append(micro_batch_size)
+
+    def should_stop(self) -> bool:
+        return self.state is not None and self.state.step == self.stop_at
 
 
 def start(task: Line, config: Config) -> TrainingState:
     torch.manual_seed(0)
-    model = task.build_model()
-    return TrainingState(
-        model=model, optimizer=build_optimizer(model, config.optimizer), average=ModelAverage(model, config.average)
-    )
+    return TrainingState.begin(task.build_model(), config)
 
 
 def configured(*assignments: str) -> Config:
@@ -50,52 +91,65 @@ def configured(*assignments: str) -> Config:
 
 
 def test_the_loop_takes_every_step_once_and_says_what_it_did() -> None:
-    task, config, records, saved = Line(), configured("checkpoint.every_steps=4"), list[Record](), list[int]()
-    state = start(task, config)
-    assert fit(state, task, config, record=records.append, save=lambda s: saved.append(s.step), stop=lambda: False)
+    task, config, host = Line(), configured("checkpoint.every_steps=4"), InMemory()
+    assert fit(start(task, config), task, config, ranks=ALONE, host=host)
+    records = host.records
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
     assert [record["epoch"] for record in records] == [0.5, 1, 1.5, 2, 2.5, 3]
-    assert [record["largest"] for record in records] == [1, 2, 3, 4, 5, 6]
+    assert [record["middle"] for record in records] == pytest.approx([0, 1, 2, 3, 4, 5], abs=1e-6)
     rates = [learning_rate_at(step, 6, config.optimizer.learning_rate, config.schedule) for step in range(6)]
     assert [record["learning_rate"] for record in records] == rates
-    assert saved == [4, 6]
+    assert host.saved == [(4, None), (6, None)]
     json.dumps(records, allow_nan=False)
+
+
+def test_the_times_of_a_step_add_up() -> None:
+    task, config, host = Line(), configured(), InMemory()
+    fit(start(task, config), task, config, ranks=ALONE, host=host)
+    for record in host.records:
+        parts = [float(record[f"{name}_seconds"] or 0) for name in ("data", "forward", "backward", "optimizer", "rest")]
+        assert sum(parts) == pytest.approx(record["seconds"])
+        assert min(parts) > 0
 
 
 def test_a_stop_saves_at_the_step_and_the_rest_follows_exactly() -> None:
     task, config = Line(), configured()
     undisturbed, halves = start(task, config), start(task, config)
-    quiet = {"record": lambda record: None, "save": lambda state: None}
-    assert fit(undisturbed, task, config, stop=lambda: False, **quiet)  # type: ignore[arg-type]
-    assert not fit(halves, task, config, stop=lambda: halves.step == 2, **quiet)  # type: ignore[arg-type]
+    assert fit(undisturbed, task, config, ranks=ALONE, host=InMemory())
+    assert not fit(halves, task, config, ranks=ALONE, host=InMemory(stop_at=2, state=halves))
     assert halves.step == 2
     torch.rand(100)  # whatever else used the global generator meanwhile must not matter
-    assert fit(halves, task, config, stop=lambda: False, **quiet)  # type: ignore[arg-type]
+    assert fit(halves, task, config, ranks=ALONE, host=InMemory())
     for one, other in zip(undisturbed.model.parameters(), halves.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
-def test_a_loss_that_is_no_number_stops_before_it_reaches_the_weights() -> None:
-    task, config = Line(), configured()
-    state = start(task, config)
-    before = [parameter.clone() for parameter in state.model.parameters()]
+def test_a_batch_taken_in_parts_gives_the_gradient_of_the_whole() -> None:
+    task = Line()
+    task.build_model = lambda: nn.Linear(1, 1)  # type: ignore[method-assign]  # without dropout
+    results = []
+    for size in (4, 3, 2, 1):
+        config = configured(f"micro_batch_size={size}")
+        host, state = InMemory(), start(task, config)
+        fit(state, task, config, ranks=ALONE, host=host)
+        results.append([[record[name] for name in ("loss", "middle", "gradient_norm")] for record in host.records])
+    for parts in results[1:]:
+        torch.testing.assert_close(torch.tensor(parts), torch.tensor(results[0]), rtol=1e-6, atol=1e-6)
 
-    def poisoned(first_step: int) -> Iterator[Tensor]:
-        yield torch.full((4, 1), float("nan"))
 
-    task.batches = poisoned  # type: ignore[method-assign]
-    with pytest.raises(DivergedError, match=r"the loss is nan at step 1: a lower optimizer\.learning_rate"):
-        fit(state, task, config, record=lambda r: None, save=lambda s: None, stop=lambda: False)
-    for parameter, old in zip(state.model.parameters(), before, strict=True):
-        assert torch.equal(parameter, old)
+def test_the_run_is_judged_and_saved_with_its_score_as_often_as_asked() -> None:
+    task, config, host = Line(), configured("judge_every_epochs=1.5", "checkpoint.every_steps=100"), InMemory()
+    assert fit(start(task, config), task, config, ranks=ALONE, host=host)
+    assert host.saved == [(3, 0.5), (6, 0.5), (6, None)]
+    assert [record["step"] for record in host.records if record["event"] == "judged"] == [3, 6]
 
 
 def test_a_finished_run_takes_no_further_step() -> None:
-    task, config, records = Line(), configured(), list[Record]()
+    task, config, host = Line(), configured(), InMemory()
     state = start(task, config)
     state.step = config.num_steps(task.num_samples)
-    assert fit(state, task, config, record=records.append, save=lambda s: None, stop=lambda: False)
-    assert records == []
+    assert fit(state, task, config, ranks=ALONE, host=host)
+    assert host.records == []
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 20), (25, 503), (0.001, 1)])

@@ -53,7 +53,7 @@ def _answer(path: Path, run: FinishedRun) -> Answer:
     seen = as_seen(inputs.cpu(), run.config.data.preprocess)[0]
     if not has_ink(seen):
         return Answer(path=path, given=picture, seen=seen)
-    probabilities = run.model(inputs).softmax(1)[0].cpu()
+    probabilities = run.task.logits(run.model, inputs).softmax(1)[0].cpu()
     best = probabilities.topk(min(NUM_TOP, len(probabilities)))
     return Answer(
         path=path,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.config import Config
+from lambdanets.training.distributed import Ranks
 from lambdanets.training.folder import RunFolder, read_config
 from lambdanets.training.override import from_json, with_assignments
 from lambdanets.training.run import Run, begin_run, prepare_run, resume_run
@@ -33,10 +34,10 @@ def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) ->
     return config, folder
 
 
-def prepare_chosen(config: Config, folder: RunFolder, resume: bool) -> Run:
+def prepare_chosen(config: Config, folder: RunFolder, resume: bool, ranks: Ranks) -> Run:
     """The run of a config; where that is the folder's own, the folder's file is named in what is wrong with it."""
     with blamed_on(folder) if resume and folder.config.exists() else nullcontext():
-        return prepare_run(config)
+        return prepare_run(config, ranks)
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def record_command(folder: RunFolder, recipe: str, assignments: list[str], resum
 
 def open_folder(run: Run, folder: RunFolder, resume: bool) -> None:
     """Make the folder of a new run, or bring the run to where the folder says it stopped; says which."""
-    if resume and folder.config.exists():
+    if run.ranks.from_first(lambda: resume and folder.config.exists()):
         print("\n".join(resume_run(run, folder)))
         return
     begin_run(run, folder.path)

@@ -41,7 +41,9 @@ class TrainingProgress:
         self._bar.stop()
 
     def show(self, record: Record) -> None:
-        """One more step."""
+        """One more step; other records are not shown."""
+        if record["event"] != "step":
+            return
         for name in ("loss", "accuracy", "seconds"):
             new = float(record.get(name) or 0)
             self._smooth[name] = MEMORY * self._smooth.get(name, new) + (1 - MEMORY) * new
@@ -51,6 +53,10 @@ class TrainingProgress:
         elif step % max(1, self._num_steps // PLAIN_LINES) == 0 or step == self._num_steps:
             left = timedelta(seconds=round((self._num_steps - step) * self._smooth["seconds"]))
             self._print(f"step {step}/{self._num_steps}  {self._numbers()}  {left} left")
+
+    def tell(self, sentence: str) -> None:
+        """A line above the bar."""
+        self._bar.console.print(sentence) if self._bar.console.is_terminal else self._print(sentence)
 
     def _print(self, line: str) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from lambdanets.cli.duration import seconds_of
 from lambdanets.cli.mistakes import mistakes_reported
 from lambdanets.cli.stopped import NOTHING_BEGUN, stopping_told
 
@@ -15,6 +16,8 @@ def train(
     *,
     out: Path | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    data: str | None = None,
+    max_time: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Train a network; config, metrics, weights, result, pictures and a report end up in a folder.
@@ -24,30 +27,41 @@ def train(
     Args:
         recipe: What to train: digits.
         out: Folder of the run. By default a fresh one in runs/, named by date and recipe.
-        set_: Change a field of the recipe's config, as field=value; any number of times. The fields are recipe, seed,
-            model, model_options, data.image_size, data.padding, data.rotation, data.scaling, data.shear,
-            data.translation, data.validation_forms, task.label_smoothing, batch_size, epochs, optimizer.name,
-            optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum, optimizer.clip_norm,
+        set_: Change a field of the recipe's config, as field=value; any number of times. The fields are recipe,
+            seed, model, model_options, data.image_size, data.padding, data.rotation, data.scaling, data.shear,
+            data.translation, data.validation_forms, task.label_smoothing, batch_size, micro_batch_size, epochs,
+            optimizer.name, optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum, optimizer.clip_norm,
             schedule.warmup_fraction, schedule.warmup_shape, schedule.start_factor, schedule.final_factor,
-            average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous, num_threads, device.
+            average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous, judge_every_epochs,
+            precision.dtype, precision.channels_last, precision.compile, guard.bad_steps, guard.rollbacks,
+            guard.unreadable, sync_norm, loader.workers, loader.prefetch, loader.timeout, loader.restarts, num_threads,
+            device.
+        data: Where the data is, for recipes that do not bring their own: a folder of class folders, tar shards, or a
+            Hugging Face dataset on disk.
+        max_time: Save and stop after so long, such as 90s, 45m or 11h30m; the exit code is 85 then.
         resume: Continue the run in the folder, exactly where it stopped.
     """
     with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads
         from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
         from lambdanets.cli.summary import describe_next, describe_result, describe_standing, fresh_folder
-        from lambdanets.cli.training import train_to_the_end
+        from lambdanets.cli.training import only_first_speaks, train_to_the_end
         from lambdanets.training.claim import claimed
+        from lambdanets.training.distributed import joined_ranks
         from lambdanets.training.run import read_result
 
-    path = out or fresh_folder(recipe)
-    with stopping_told(lambda: describe_standing(path, recipe)), ExitStack() as held:
+    with joined_ranks() as ranks, only_first_speaks(ranks), ExitStack() as held:
+        path = ranks.from_first(lambda: out or fresh_folder(recipe))
+        resume = resume or ranks.restarts > 0
+        held.enter_context(stopping_told(lambda: describe_standing(path, recipe)))
         with mistakes_reported():
-            config, folder = choose_run(recipe, path, set_ or [], resume)
-            if resume and (result := read_result(folder)):
+            seconds = None if max_time is None else seconds_of(max_time)
+            assignments = [*(set_ or []), *([f"data.path={data}"] if data else [])]
+            config, folder = ranks.from_first(lambda: choose_run(recipe, path, assignments, resume))
+            if result := ranks.from_first(lambda: read_result(folder) if resume else None):
                 print(f"This run is finished.\n{describe_result(result, folder)}\n{describe_next(folder)}")
                 return 0
-            run = prepare_chosen(config, folder, resume)
-            held.enter_context(claimed(path))
+            run = prepare_chosen(config, folder, resume, ranks)
+            ranks.from_first(lambda: held.enter_context(claimed(path)))
             open_folder(run, folder, resume)
-            record_command(folder, recipe, set_ or [], resume)
-        return train_to_the_end(run, folder)
+            ranks.from_first(lambda: record_command(folder, recipe, assignments, resume))
+        return train_to_the_end(run, folder, seconds)

@@ -1,49 +1,73 @@
 """The steps of a run, its judgement and its report, and what is said when one of them cannot be done."""
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import replace
 
 from lambdanets.cli.mistakes import EXIT_FAILED, is_full_or_broken, report_mistake
 from lambdanets.cli.progress import TrainingProgress
 from lambdanets.cli.summary import describe_interruption, describe_next, describe_result, resume_command
 from lambdanets.training.classification import ClassificationTask
+from lambdanets.training.distributed import ALONE, Ranks
 from lambdanets.training.folder import RunFolder
+from lambdanets.training.guard import DivergedError, UnreadableDataError
+from lambdanets.training.host import Watcher
 from lambdanets.training.interrupt import StopRequest
-from lambdanets.training.loop import DivergedError
+from lambdanets.training.memory import OutOfMemoryError
 from lambdanets.training.run import Run, finish_run, train_run
+from lambdanets.training.saver import SaveFailedError
+
+EXIT_AGAIN = 85
+"""Saved, not finished: the time was up, or a queue asked for the machine. To be started again."""
+EXIT_MEMORY = 71
+"""Not even one sample at a time fits into memory."""
+EXIT_DISK = 74
+"""Several checkpoints in a row could not be written."""
 
 
-def train_to_the_end(run: Run, folder: RunFolder) -> int:
+def train_to_the_end(run: Run, folder: RunFolder, max_seconds: float | None = None) -> int:
     """Take the steps that are left, judge, report; the exit code of it. Says how it went."""
     with _failures_told(run, folder):
         with StopRequest() as stop, TrainingProgress(run) as progress:
-            finished = train_run(run, folder, watch=progress.show, stop=stop)
+            watcher = Watcher(show=progress.show, tell=progress.tell, stop=stop, max_seconds=max_seconds)
+            finished = train_run(run, folder, watcher)
         if not finished:
             print(describe_interruption(run, folder))
-            return 128 + (stop.signal_number or 0)
+            return EXIT_AGAIN if stop.signal_number is None else 128 + stop.signal_number
         print(describe_result(finish_run(run, folder), folder), flush=True)
-        from lambdanets.report.write import write_report  # a second to load, which would delay the first step
+        if isinstance(run.task, ClassificationTask) and run.ranks.is_first:
+            from lambdanets.report.write import write_report  # a second to load, which would delay the first step
 
-        if isinstance(run.task, ClassificationTask):
-            write_report(run.task, run.state.average.model, folder)
+            write_report(replace(run.task, ranks=ALONE), run.state.average.model, folder)
     print(describe_next(folder))
     return 0
 
 
 @contextmanager
+def only_first_speaks(ranks: Ranks) -> Iterator[None]:
+    """Within this block nothing is printed but by the first of several processes; errors are."""
+    with nullcontext() if ranks.is_first else redirect_stdout(open(os.devnull, "w", encoding="utf-8")):
+        yield
+
+
+@contextmanager
 def _failures_told(run: Run, folder: RunFolder) -> Iterator[None]:
-    """Within this block what the run cannot help is told with the way on, and the process ends with code 1."""
+    """Within this block what the run cannot help is told with the way on, and the process ends."""
     try:
         yield
     except BrokenPipeError:
         raise  # nobody reads on: no failure
-    except DivergedError as error:
+    except (DivergedError, UnreadableDataError) as error:
         report_mistake(error)
         raise SystemExit(EXIT_FAILED) from None
+    except OutOfMemoryError as error:
+        report_mistake(error)
+        raise SystemExit(EXIT_MEMORY) from None
     except OSError as error:
         report_mistake(error)
         mend = "free some space there" if is_full_or_broken(error) else "mend that"
         command = resume_command(run.config.recipe, folder)
         print(f"What was saved before is intact: {mend}, then go on with\n{command}", file=sys.stderr)
-        raise SystemExit(EXIT_FAILED) from None
+        raise SystemExit(EXIT_DISK if isinstance(error, SaveFailedError) else EXIT_FAILED) from None

@@ -1,5 +1,8 @@
 """Batch normalisation whose statistics ignore masked positions."""
 
+from collections.abc import Callable
+from typing import TypeGuard
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -17,9 +20,37 @@ def masked_batch_norm(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor
     """
     if mask is None:
         return _norm(norm, x)
-    hidden = ~mask[:, None]
-    normed = _norm_visible(norm, x.masked_fill(hidden, 0), hidden, mask)
+    visible = x.masked_fill(~mask[:, None], 0)
+    normed = normalize_by_batch(norm, visible, mask) if _looks_at_batch(norm) else _norm(norm, visible)
     return in_layout(normed[:, None], channels_last=True)[:, 0]
+
+
+def normalize_by_batch(norm: _BatchNorm, x: Tensor, mask: Tensor | None) -> Tensor:
+    """`norm(x)` by the statistics of the batch where mask (b, *N) is True, or of all of it; x is finite everywhere.
+
+    A norm that has a method `sum_over_ranks` gets the sums of all processes through it.
+    """
+    total: Callable[[Tensor], Tensor] = getattr(norm, "sum_over_ranks", lambda sums: sums)
+    wide = x.to(at_least_fp32(x.dtype))
+    axes = [0, *range(2, x.ndim)]
+    visible = wide.new_tensor([x.numel() // x.shape[1]]) if mask is None else mask.sum().to(wide.dtype)[None]
+    count, sums = total(torch.cat([visible, wide.sum(axes)])).split([1, x.shape[1]])
+    count = count.clamp(min=1)
+    mean = sums / count
+    centred = wide - _per_channel(mean, x)
+    if mask is not None:
+        centred = centred.masked_fill(~mask[:, None], 0)
+    variance = total(centred.square().sum(axes)) / count
+    _update_running(norm, mean, variance, count)
+    scale = torch.rsqrt(variance + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    normed = centred * _per_channel(scale, x)
+    return (normed if norm.bias is None else normed + _per_channel(norm.bias, x)).to(x.dtype)
+
+
+def _looks_at_batch(norm: nn.Module) -> TypeGuard[_BatchNorm]:
+    return isinstance(norm, _BatchNorm) and (norm.training or norm.running_mean is None)
 
 
 def _norm(norm: nn.Module, x: Tensor) -> Tensor:
@@ -28,24 +59,6 @@ def _norm(norm: nn.Module, x: Tensor) -> Tensor:
         return norm(x)
     rows = x.mT
     return norm(rows.flatten(0, 1)).unflatten(0, rows.shape[:2]).mT
-
-
-def _norm_visible(norm: nn.Module, x: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
-    """The normalised map; x holds zeros where hidden."""
-    if not isinstance(norm, _BatchNorm) or not (norm.training or norm.running_mean is None):
-        return _norm(norm, x)
-    wide = x.to(at_least_fp32(x.dtype))
-    axes = [0, *range(2, x.ndim)]
-    count = mask.sum().clamp(min=1).to(wide.dtype)
-    mean = wide.sum(axes) / count
-    centred = (wide - _per_channel(mean, x)).masked_fill(hidden, 0)
-    variance = centred.square().sum(axes) / count
-    _update_running(norm, mean, variance, count)
-    scale = torch.rsqrt(variance + norm.eps)
-    if norm.weight is not None:
-        scale = scale * norm.weight
-    normed = centred * _per_channel(scale, x)
-    return (normed if norm.bias is None else normed + _per_channel(norm.bias, x)).to(x.dtype)
 
 
 def _per_channel(vector: Tensor, x: Tensor) -> Tensor:

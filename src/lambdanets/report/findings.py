@@ -78,7 +78,7 @@ def find_out(task: ClassificationTask, model: nn.Module) -> Findings:
         zeroed=Score(name="without its position tables", correct=zeroed.correct, total=zeroed.total),
         baselines=_baselines(task),
         looked_at=looked_at,
-        look=look_inside(model, image.to(task.config.device)),
+        look=look_inside(model, task.as_input(image)),
     )
 
 

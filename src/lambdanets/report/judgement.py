@@ -66,7 +66,7 @@ def judge(task: ClassificationTask, model: nn.Module) -> Judgement:
     probabilities, labels = [], []
     for indices in chunks:
         batch = task.judged.plain(indices)
-        probabilities.append(model(batch.images.to(task.config.device)).softmax(1).cpu())
+        probabilities.append(task.logits(model, batch.images).softmax(1).cpu())
         labels.append(batch.labels)
     model.train(was_training)
     return Judgement(probabilities=torch.cat(probabilities), labels=torch.cat(labels))

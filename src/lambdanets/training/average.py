@@ -33,11 +33,15 @@ class ModelAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the model's weights after step 0, 1, …; the decay warms up as min(decay, (1 + t) / (10 + t))."""
+        """Take in the model's weights after step t = 0, 1, …; the decay warms up as min(decay, (1 + t) / (10 + t))."""
         if self._decay is None:
             return
-        blend = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))
+        blend = get_ema_multi_avg_fn(self.decay_at(step))
         kept, new = zip(*self._floats, strict=True)
         blend(kept, new, step)
         for count, newest in self._counts:
             count.copy_(newest)
+
+    def decay_at(self, step: int) -> float:
+        """The weight of the past at step 0, 1, …; 0 without averaging."""
+        return 0.0 if self._decay is None else min(self._decay, (1 + step) / (10 + step))

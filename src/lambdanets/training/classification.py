@@ -5,48 +5,23 @@ Letters: b batch, c channels, y rows and x columns of pixels.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lambdanets.data.batch import LabelledBatch
 from lambdanets.data.counter import Purpose, random_seed
-from lambdanets.data.order import samples_at
+from lambdanets.layers.synced_norm import sync_norms
 from lambdanets.models import create_model
+from lambdanets.training.distributed import Ranks
+from lambdanets.training.precision import computing, input_dtype, prepared
+from lambdanets.training.shares import LabelledImages, Shares
 from lambdanets.training.task import Split
 
 if TYPE_CHECKING:
     from lambdanets.training.config import Config
-
-
-class LabelledImages(Protocol):
-    """One split of a data set, as this task wants it."""
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; labels are 0 … num_classes − 1."""
-        ...
-
-    @property
-    def num_channels(self) -> int:
-        """Channels of an image."""
-        ...
-
-    def __len__(self) -> int:
-        """Number of images."""
-        ...
-
-    def plain(self, indices: NDArray[np.int64]) -> LabelledBatch:
-        """These images as they are."""
-        ...
-
-    def augmented(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int) -> LabelledBatch:
-        """These images, varied by a chance that is a pure function of (seed, epoch, index)."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +36,7 @@ class ClassificationConfig:
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"task.label_smoothing: got {self.label_smoothing}, wanted a number in [0, 1).")
 
-    def build(self, config: "Config") -> "ClassificationTask":
+    def build(self, config: "Config", ranks: Ranks) -> "ClassificationTask":
         """The task of a whole config; its data must load as splits `train`, `validation` (or None) and `test`."""
         data = config.data.load()
         return ClassificationTask(
@@ -69,6 +44,7 @@ class ClassificationConfig:
             judged=data.test if data.validation is None else data.validation,
             split="test" if data.validation is None else "validation",
             config=config,
+            ranks=ranks,
             label_smoothing=self.label_smoothing,
         )
 
@@ -81,12 +57,24 @@ class ClassificationTask:
     judged: LabelledImages
     split: Split
     config: "Config"
+    ranks: Ranks
     label_smoothing: float
 
     @property
     def num_samples(self) -> int:
         """Training images in one epoch."""
         return len(self.train)
+
+    @property
+    def device(self) -> str:
+        """Where this process computes."""
+        return self.ranks.device(self.config.device)
+
+    @property
+    def shares(self) -> Shares:
+        """How this process gets at its samples."""
+        size, pin = self.config.batch_size, self.device.startswith("cuda")
+        return Shares(ranks=self.ranks, loader=self.config.loader, batch_size=size, pin=pin)
 
     def build_model(self) -> nn.Module:
         """The config's network, initialised from the config's seed, on the config's device.
@@ -104,34 +92,74 @@ class ClassificationTask:
             in_chans=self.train.num_channels,
             **self.config.model_options,
         )
-        return model.to(self.config.device)
+        if self.config.sync_norm and self.ranks.count > 1:
+            sync_norms(model)
+        return prepared(model, self.config.precision).to(self.device)
 
     def batches(self, first_step: int) -> Iterator[LabelledBatch]:
-        """Augmented images and labels of step first_step, first_step + 1, …, without end."""
-        size, seed = self.config.batch_size, self.config.seed
-        step = first_step
-        while True:
-            epochs, indices = samples_at(step * size, size, self.num_samples, seed)
-            yield self.train.augmented(indices, epochs, seed).to(self.config.device)
-            step += 1
+        """This process's share of the augmented samples of step first_step, first_step + 1, …, without end."""
+        batches = self.shares.training(self.train, self.config.seed, first_step)
+        return map(self._to_device, batches)
 
-    def loss(self, model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, dict[str, float]]:
-        """(mean cross entropy of the batch, its accuracy in 0…1)."""
-        logits, labels = model(batch.images), batch.labels
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        return loss, {"accuracy": float((logits.argmax(1) == labels).float().mean())}
+    def parts(self, batch: LabelledBatch, count: int) -> list[LabelledBatch]:
+        """The batch cut into `count` parts of about the same size."""
+        cut = (tensor.tensor_split(count) for tensor in (batch.images, batch.labels, batch.weights))
+        return [LabelledBatch(*part) for part in zip(*cut, strict=True)]
+
+    def size(self, part: LabelledBatch) -> int:
+        """Samples of a part."""
+        return len(part.images)
+
+    def notes(self, batch: LabelledBatch) -> tuple[str, ...]:
+        """What could not be read of a batch."""
+        return batch.notes
+
+    def loss(self, model: nn.Module, part: LabelledBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(mean cross entropy, {accuracy in 0…1, share that could not be read}); what could not be read counts as 0."""
+        logits, labels = self.logits(model, part.images), part.labels
+        losses = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
+        weights = part.weights.to(losses.dtype)
+        right = (logits.argmax(1) == _classes(labels)) * weights
+        return (losses * weights).mean(), {"accuracy": right.mean(), "unreadable": 1 - weights.mean()}
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Accuracy in 0…1, mean cross entropy without smoothing, images and how many of them were right."""
+        """Accuracy in 0…1, mean cross entropy without smoothing, images and how many of them were right.
+
+        Every image is judged once, by one of the processes. One that cannot be read is wrong, and without loss.
+        """
         was_training = model.training
         model.eval()
         correct, loss = 0, 0.0
-        for indices in np.array_split(np.arange(len(self.judged)), -(-len(self.judged) // self.config.batch_size)):
-            batch = self.judged.plain(indices).to(self.config.device)
-            logits, labels = model(batch.images), batch.labels
-            correct += int((logits.argmax(1) == labels).sum())
-            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        for batch in self.judged_batches():
+            logits = self.logits(model, batch.images)
+            correct += int(((logits.argmax(1) == batch.labels) & (batch.weights > 0)).sum())
+            loss += float((F.cross_entropy(logits, batch.labels, reduction="none") * batch.weights).sum())
         model.train(was_training)
+        correct, loss = self.ranks.sum(torch.tensor([correct, loss], dtype=torch.float64)).tolist()
         images = len(self.judged)
-        return {"accuracy": correct / images, "loss": loss / images, "correct": correct, "images": images}
+        return {"accuracy": correct / images, "loss": loss / images, "correct": int(correct), "images": images}
+
+    def judged_batches(self) -> Iterator[LabelledBatch]:
+        """This process's share of the split that is judged, as it is."""
+        return map(self._to_device, self.shares.judging(self.judged))
+
+    def logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        """What the model says of images (b, c, y, x) as a split gives them: (b, classes) in fp32 or wider."""
+        with computing(self.config.precision, self.device):
+            logits = model(self.as_input(images))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def as_input(self, images: Tensor) -> Tensor:
+        """The images where and how the network wants them: device, dtype, layout."""
+        layout = torch.channels_last if self.config.precision.channels_last else torch.preserve_format
+        return images.to(self.device, input_dtype(self.config.precision), memory_format=layout)
+
+    def _to_device(self, batch: LabelledBatch) -> LabelledBatch:
+        batch = batch.to(self.device)
+        return batch._replace(images=self.as_input(batch.images))
+
+
+def _classes(labels: Tensor) -> Tensor:
+    """The class of each label, which may be probabilities."""
+    return labels if labels.ndim == 1 else labels.argmax(1)

@@ -35,6 +35,16 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def skipped(self) -> Path:
+        """What could not be read of the data: one line a sample."""
+        return self.path / "skipped.txt"
+
+    @property
+    def memory(self) -> Path:
+        """How many samples fitted into memory at once; there only if it ever ran out."""
+        return self.path / "memory.json"
+
+    @property
     def checkpoints(self) -> Path:
         """What the run resumes from."""
         return self.path / "checkpoints"

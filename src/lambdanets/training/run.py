@@ -6,7 +6,6 @@ and `finish_run`, in this order.
 
 import copy
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,17 @@ import torch
 from torch import nn
 
 from lambdanets.models import count_parameters, save_weights
-from lambdanets.training.average import ModelAverage
-from lambdanets.training.checkpoint import load_newest, remove_drafts, save_checkpoint
+from lambdanets.training.checkpoint import remove_drafts
 from lambdanets.training.config import Config
 from lambdanets.training.curves import draw_curves
+from lambdanets.training.distributed import ALONE, Ranks
 from lambdanets.training.environment import describe_environment
 from lambdanets.training.folder import RunFolder, check_places, create_run_folder, write_json
+from lambdanets.training.host import UNWATCHED, RunHost, Watcher, load_for_all, remembered_micro_batch
 from lambdanets.training.journal import Journal, Record, read_journal
 from lambdanets.training.loop import fit
-from lambdanets.training.optimizer import build_optimizer
 from lambdanets.training.override import to_json
+from lambdanets.training.soundness import write_result
 from lambdanets.training.state import TrainingState
 from lambdanets.training.task import Task
 
@@ -36,6 +36,7 @@ class Run:
     config: Config
     task: Task[Any]
     state: TrainingState
+    ranks: Ranks = ALONE
 
     @property
     def num_steps(self) -> int:
@@ -43,7 +44,7 @@ class Run:
         return self.config.num_steps(self.task.num_samples)
 
 
-def prepare_run(config: Config) -> Run:
+def prepare_run(config: Config, ranks: Ranks = ALONE) -> Run:
     """The run of a config, at step 0. Sets the number of CPU threads of this process to the config's.
 
     Raises:
@@ -51,26 +52,29 @@ def prepare_run(config: Config) -> Run:
     """
     check_device(config.device)
     torch.set_num_threads(config.num_threads)
-    task = config.task.build(config)
+    task = config.task.build(config, ranks)
     if config.batch_size > task.num_samples:
         raise ValueError(f"batch_size: got {config.batch_size}, wanted 2 to {task.num_samples}, the training samples.")
+    if config.batch_size < 2 * ranks.count:
+        raise ValueError(f"batch_size: got {config.batch_size}, wanted {2 * ranks.count} or more: two a process.")
     try:
         model = task.build_model()
-        average = ModelAverage(model, config.average)
+        state = TrainingState.begin(model, config)
         try_one_batch(task, model)
     except (TypeError, RuntimeError, MemoryError) as error:
         raise ValueError(
             f"with these settings no step can be taken ({_first_line(error)}): change model, model_options or data, "
             "or take a smaller batch_size."
         ) from error
-    state = TrainingState(model=model, optimizer=build_optimizer(model, config.optimizer), average=average)
-    return Run(config=config, task=task, state=state)
+    return Run(config=config, task=task, state=state, ranks=ranks)
 
 
 @torch.no_grad()
 def try_one_batch(task: Task[Any], model: nn.Module) -> None:
-    """Show a copy of the model the first batch: what does not fit together fails here, before anything is written."""
-    task.loss(copy.deepcopy(model), next(task.batches(0)))
+    """Show a copy of the model two samples: what does not fit together fails here, before anything is written."""
+    batch = next(task.batches(0))
+    first, *_ = task.parts(batch, max(1, task.size(batch) // 2))
+    task.loss(copy.deepcopy(model), first)
 
 
 def begin_run(run: Run, path: Path) -> RunFolder:
@@ -79,10 +83,15 @@ def begin_run(run: Run, path: Path) -> RunFolder:
     Raises:
         ValueError: the folder holds something already, or cannot be written.
     """
-    folder = create_run_folder(path)
-    write_json(folder.environment, describe_environment())  # before the config, which makes the folder a run
-    write_json(folder.config, to_json(run.config))
-    return folder
+
+    def begin() -> RunFolder:
+        """On the first process."""
+        folder = create_run_folder(path)
+        write_json(folder.environment, describe_environment())  # before the config, which makes the folder a run
+        write_json(folder.config, to_json(run.config))
+        return folder
+
+    return run.ranks.from_first(begin)
 
 
 def resume_run(run: Run, folder: RunFolder) -> list[str]:
@@ -92,58 +101,55 @@ def resume_run(run: Run, folder: RunFolder) -> list[str]:
         ValueError: a checkpoint that is not of this config's network or lies past its end; a file of the run is
             damaged, or something else stands in its place. Nothing is changed then.
     """
-    check_places(folder)
-    read_journal(folder.metrics)
-    remove_drafts(folder.checkpoints)
-    captured, notes = load_newest(folder.checkpoints)
+    run.ranks.from_first(lambda: _check_files(folder))
+    captured, notes = load_for_all(folder, run.ranks)
     if captured is None:
         notes.append(f"{folder.path} has no checkpoint: starting from the beginning.")
     else:
         _restore(run, captured, folder)
         notes.append(f"Resumed at step {run.state.step} of {run.num_steps}.")
-    Journal(folder.metrics).rewind(run.state.step)
+    run.ranks.from_first(lambda: Journal(folder.metrics).rewind(run.state.step))
     return notes
 
 
-def train_run(
-    run: Run,
-    folder: RunFolder,
-    *,
-    watch: Callable[[Record], None] = lambda record: None,
-    stop: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Train until the end (True) or until `stop` says so (False); `watch` is shown every record of metrics.jsonl."""
-    journal = Journal(folder.metrics)
+def _check_files(folder: RunFolder) -> None:
+    """ValueError for a damaged file of the run; what a crash left half-written goes."""
+    check_places(folder)
+    read_journal(folder.metrics)
+    remove_drafts(folder.checkpoints)
 
-    def record(entry: Record) -> None:
-        """To the file first: what was shown was also kept."""
-        journal.append(entry)
-        watch(entry)
 
-    def save(state: TrainingState) -> None:
-        """One more checkpoint."""
-        save_checkpoint(folder.checkpoints, state.step, state.capture(), run.config.checkpoint.keep)
-
-    return fit(run.state, run.task, run.config, record=record, save=save, stop=stop)
+def train_run(run: Run, folder: RunFolder, watcher: Watcher = UNWATCHED) -> bool:
+    """Train until the end (True), or until the watcher or its clock says so (False)."""
+    if (fewer := remembered_micro_batch(folder)) is not None:
+        run.state.micro_batch_size = min(run.state.micro_batch_size, fewer)
+    host = RunHost(folder=folder, config=run.config, ranks=run.ranks, watcher=watcher)
+    with host:
+        return fit(run.state, run.task, run.config, ranks=run.ranks, host=host)
 
 
 def finish_run(run: Run, folder: RunFolder) -> Record:
     """Judge the averaged weights, once, and write weights, curves and result; the result is written last."""
     model = run.state.average.model
-    split = run.task.split
+    run.ranks.share(list(model.buffers()))  # the first process's, where each has norms of its own
     scores = run.task.evaluate(model)
+    return run.ranks.from_first(lambda: _write_result(run, folder, scores))
+
+
+def _write_result(run: Run, folder: RunFolder, scores: dict[str, float]) -> Record:
+    config, split = run.config, run.task.split
     records = read_journal(folder.metrics)
     seconds = sum(float(record.get("seconds") or 0) for record in records if record.get("event") == "step")
     result: Record = {f"{split}_{name}": value for name, value in scores.items()}
-    result |= {"recipe": run.config.recipe, "model": run.config.model, "parameters": count_parameters(run.state.model)}
-    result |= {"seed": run.config.seed, "steps": run.state.step, "train_seconds": round(seconds, 1)}
-    result |= {"num_threads": run.config.num_threads}
-    save_weights(model, folder.weights)
-    title = f"{run.config.recipe}, {run.config.model}, seed {run.config.seed}"
+    result |= {"recipe": config.recipe, "model": config.model, "parameters": count_parameters(run.state.model)}
+    result |= {"seed": config.seed, "steps": run.state.step, "train_seconds": round(seconds, 1)}
+    result |= {"num_threads": config.num_threads}
+    save_weights(run.state.average.model, folder.weights)
+    title = f"{config.recipe}, {config.model}, seed {config.seed}"
     if "accuracy" in scores:
         title += f": {split} accuracy {scores['accuracy']:.2%}"
     draw_curves(records, folder.curves, title=title)
-    write_json(folder.result, result, indent=None)
+    write_result(folder, result)
     return result
 
 

@@ -4,12 +4,15 @@ No random state is among it: order, augmentation and dropout are pure functions 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from lambdanets.training.average import ModelAverage
+from lambdanets.training.config import Config
+from lambdanets.training.optimizer import build_optimizer
+from lambdanets.training.precision import gradient_scaler
 
 
 @dataclass(kw_only=True)
@@ -19,13 +22,42 @@ class TrainingState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: ModelAverage
+    scaler: torch.amp.GradScaler
+    micro_batch_size: int
+    """Samples of a step that a process takes at once, at most; not saved: it depends on the machine."""
     step: int = 0
-    """Steps taken."""
+    """Steps taken, the bad ones among them."""
+    bad_steps: int = 0
+    """Steps whose loss or gradient was no number, so that they changed nothing."""
+    rollbacks: int = 0
+    """How often the run went back to a checkpoint because of them."""
+    learning_rate_factor: float = 1.0
+    """What the schedule's learning rate is multiplied by; halved at each of these returns."""
+
+    @classmethod
+    def begin(cls, model: nn.Module, config: Config) -> Self:
+        """The state at step 0."""
+        return cls(
+            model=model,
+            optimizer=build_optimizer(model, config.optimizer),
+            average=ModelAverage(model, config.average),
+            scaler=gradient_scaler(config.precision, config.device),
+            micro_batch_size=config.micro_batch_size or config.batch_size,
+        )
+
+    @property
+    def model_device(self) -> str:
+        """Where the model is, such as cpu or cuda:0."""
+        return str(next(self.model.parameters()).device)
 
     def capture(self) -> dict[str, Any]:
         """The state as tensors, numbers, strings, lists and dicts."""
         return {
             "step": self.step,
+            "bad_steps": self.bad_steps,
+            "rollbacks": self.rollbacks,
+            "learning_rate_factor": self.learning_rate_factor,
+            "scaler": self.scaler.state_dict(),
             "model": dict(self.model.state_dict()),
             "average": dict(self.average.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
@@ -36,4 +68,6 @@ class TrainingState:
         self.model.load_state_dict(captured["model"])
         self.average.model.load_state_dict(captured["average"])
         self.optimizer.load_state_dict(captured["optimizer"])
-        self.step = captured["step"]
+        self.scaler.load_state_dict(captured["scaler"])
+        self.step, self.bad_steps = captured["step"], captured["bad_steps"]
+        self.rollbacks, self.learning_rate_factor = captured["rollbacks"], captured["learning_rate_factor"]

@@ -1,11 +1,12 @@
 """What the loop needs to know of a problem. Anything of these shapes can be trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from lambdanets.preprocess import Preprocess
+from lambdanets.training.distributed import Ranks
 
 if TYPE_CHECKING:
     from lambdanets.training.config import Config
@@ -32,23 +33,38 @@ class Task(Protocol[Batch]):
         ...
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """The batches of steps first_step, first_step + 1, …, without end: a pure function of the seed and the step."""
+        """This process's share of steps first_step, first_step + 1, … without end, a pure function of seed and step."""
         ...
 
-    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """(the scalar to minimise, numbers worth writing down)."""
+    def parts(self, batch: Batch, count: int) -> list[Batch]:
+        """A batch cut into `count` parts of about the same size."""
+        ...
+
+    def size(self, part: Batch) -> int:
+        """Samples of a batch or of a part of one."""
+        ...
+
+    def notes(self, batch: Batch) -> Sequence[str]:
+        """What could not be read of a batch, a sentence a sample."""
+        ...
+
+    def loss(self, model: nn.Module, part: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """(the scalar to minimise, numbers worth writing down), both means over the part's samples.
+
+        A number named `unreadable` is the share of the samples that could not be read.
+        """
         ...
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Numbers that say how good the model is on `split`."""
+        """Numbers that say how good the model is on `split`, the same on every process."""
         ...
 
 
 class TaskConfig(Protocol):
     """The part of a config that says which task, and how it is taught: a frozen dataclass."""
 
-    def build(self, config: "Config") -> Task[Any]:
-        """The task of a whole config, its data loaded."""
+    def build(self, config: "Config", ranks: Ranks) -> Task[Any]:
+        """The task of a whole config for one of several processes, its data loaded."""
         ...
 
 
