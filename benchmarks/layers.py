@@ -103,9 +103,10 @@ def multiply_adds(case: Case, training: bool) -> int:
 
 
 def fastest_peer(row: Row, what: str) -> float:
-    """The lowest value of any peer, NaN where none can run."""
+    """The lowest value of any peer that has one, NaN where none can run."""
     peers = {c.name for c in CONTENDERS if c.is_peer}
-    return min((values[what] for name, values in row.items() if name in peers), default=math.nan)
+    values = (values[what] for name, values in row.items() if name in peers)
+    return min((value for value in values if not math.isnan(value)), default=math.nan)
 
 
 def report(cases: list[Case], rows: dict[str, Row], rate: float) -> str:
