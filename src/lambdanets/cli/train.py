@@ -34,8 +34,8 @@ def train(
             schedule.warmup_fraction, schedule.warmup_shape, schedule.start_factor, schedule.final_factor,
             average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous, judge_every_epochs,
             precision.dtype, precision.channels_last, precision.compile, guard.bad_steps, guard.rollbacks,
-            guard.unreadable, sync_norm, loader.workers, loader.prefetch, loader.timeout, loader.restarts, num_threads,
-            device.
+            guard.unreadable, sync_norm, loader.workers, loader.prefetch, loader.timeout, loader.restarts,
+            log.tensorboard, num_threads, device.
         data: Where the data is, for recipes that do not bring their own: a folder of class folders, tar shards, or a
             Hugging Face dataset on disk.
         max_time: Save and stop after so long, such as 90s, 45m or 11h30m; the exit code is 85 then.

@@ -14,6 +14,7 @@ from lambdanets.training.optimizer import OptimizerConfig
 from lambdanets.training.precision import PrecisionConfig
 from lambdanets.training.schedule import ScheduleConfig
 from lambdanets.training.task import DataConfig, TaskConfig
+from lambdanets.training.tensorboard import LogConfig
 
 Option = int | float | str | bool | None
 
@@ -52,6 +53,7 @@ class Config:
     sync_norm: bool = True
     """Whether BatchNorm counts the samples of all processes, so that the result does not depend on their number."""
     loader: LoaderConfig = field(default_factory=LoaderConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     num_threads: int = 2
     """CPU threads, 1 to 1024. Another number gives other roundings, so it belongs to the run."""
     device: str = "cpu"

@@ -35,6 +35,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def events(self) -> Path:
+        """The same for TensorBoard; there only if it was asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def skipped(self) -> Path:
         """What could not be read of the data: one line a sample."""
         return self.path / "skipped.txt"

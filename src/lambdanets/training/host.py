@@ -18,6 +18,7 @@ from lambdanets.training.journal import Journal, Record
 from lambdanets.training.saver import Saver
 from lambdanets.training.snapshot import NotFiniteError
 from lambdanets.training.state import TrainingState
+from lambdanets.training.tensorboard import EventLog
 from lambdanets.whole_file import append_line
 
 
@@ -46,6 +47,7 @@ class RunHost:
         self._folder, self._ranks, self._watcher = folder, ranks, watcher
         self._journal = Journal(folder.metrics)
         self._saver = Saver(folder.checkpoints, config.checkpoint, watcher.tell) if ranks.is_first else None
+        self._events = EventLog(folder.events, watcher.tell) if config.log.tensorboard else None
         self._began = time.monotonic()  # a clock that nobody can set
 
     def __enter__(self) -> Self:
@@ -54,6 +56,8 @@ class RunHost:
 
     def __exit__(self, *error: Any) -> None:
         """Wait until everything is written."""
+        if self._events is not None:
+            self._events.close()
         if self._saver is not None:
             self._saver.__exit__(*error)
 
@@ -61,6 +65,8 @@ class RunHost:
         """To the file first: what was shown was also kept."""
         if self._saver is not None:
             self._journal.append(entry)
+            if self._events is not None:
+                self._events.append(entry)
             self._watcher.show(entry)
             self._saver.check()
 

@@ -27,6 +27,7 @@ from lambdanets.training.override import to_json
 from lambdanets.training.soundness import write_result
 from lambdanets.training.state import TrainingState
 from lambdanets.training.task import Task
+from lambdanets.training.tensorboard import check_log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +49,10 @@ def prepare_run(config: Config, ranks: Ranks = ALONE) -> Run:
     """The run of a config, at step 0. Sets the number of CPU threads of this process to the config's.
 
     Raises:
-        ValueError: a model, option or device that does not exist, or settings with which no step can be taken.
+        ValueError: a model, option, device or extra that is not there, or settings with which no step can be taken.
     """
     check_device(config.device)
+    check_log(config.log)
     torch.set_num_threads(config.num_threads)
     task = config.task.build(config, ranks)
     if config.batch_size > task.num_samples:
