@@ -40,3 +40,17 @@ def test_without_a_decay_the_model_itself_is_judged() -> None:
 def test_the_average_takes_no_gradient() -> None:
     average = ModelAverage(nn.Linear(2, 2), AverageConfig())
     assert not any(parameter.requires_grad for parameter in average.model.parameters())
+
+
+def test_the_distance_is_that_of_all_weights_to_the_trained_ones() -> None:
+    model = nn.Linear(3, 2)
+    average = ModelAverage(model, AverageConfig())
+    assert average.distance() == 0
+    apart = [0.1 * torch.randn_like(parameter) for parameter in model.parameters()]
+    with torch.no_grad():
+        for parameter, change in zip(model.parameters(), apart, strict=True):
+            parameter.add_(change)
+    whole = torch.cat([parameter.flatten() for parameter in model.parameters()]).norm()
+    expected = torch.cat([change.flatten() for change in apart]).norm() / whole
+    torch.testing.assert_close(average.distance(), float(expected), rtol=1e-5, atol=0)
+    assert ModelAverage(model, AverageConfig(decay=None)).distance() == 0

@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
@@ -25,7 +25,7 @@ class ModelAverage:
     """Keeps `model`, a copy whose weights and BN statistics are the moving average of the trained model's."""
 
     def __init__(self, model: nn.Module, config: AverageConfig) -> None:
-        self._decay = config.decay
+        self._decay, self._trained = config.decay, model
         self.model = model if config.decay is None else copy.deepcopy(model).requires_grad_(False)
         kept, new = self.model.state_dict(), model.state_dict()
         self._floats = [(kept[name], new[name]) for name in kept if kept[name].is_floating_point()]
@@ -41,6 +41,16 @@ class ModelAverage:
         blend(kept, new, step)
         for count, newest in self._counts:
             count.copy_(newest)
+
+    @torch.no_grad()
+    def distance(self) -> float:
+        """How far the average is from the trained weights, as a share of their norm; 0 without averaging."""
+        if self._decay is None:
+            return 0.0
+        kept: list[Tensor] = list(self.model.parameters())
+        new: list[Tensor] = list(self._trained.parameters())
+        apart, whole = torch._foreach_norm(torch._foreach_sub(kept, new)), torch._foreach_norm(new)
+        return float(torch.stack(apart).norm() / torch.stack(whole).norm().clamp_min(1e-12))
 
     def decay_at(self, step: int) -> float:
         """The weight of the past at step 0, 1, …; 0 without averaging."""
