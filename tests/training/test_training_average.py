@@ -50,7 +50,7 @@ def test_the_distance_is_that_of_all_weights_to_the_trained_ones() -> None:
     with torch.no_grad():
         for parameter, change in zip(model.parameters(), apart, strict=True):
             parameter.add_(change)
-    whole = torch.cat([parameter.flatten() for parameter in model.parameters()]).norm()
+    whole = torch.cat([parameter.flatten() for parameter in model.parameters()]).norm().detach()
     expected = torch.cat([change.flatten() for change in apart]).norm() / whole
     torch.testing.assert_close(average.distance(), float(expected), rtol=1e-5, atol=0)
     assert ModelAverage(model, AverageConfig(decay=None)).distance() == 0

@@ -4,7 +4,8 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
@@ -47,10 +48,9 @@ class ModelAverage:
         """How far the average is from the trained weights, as a share of their norm; 0 without averaging."""
         if self._decay is None:
             return 0.0
-        kept: list[Tensor] = list(self.model.parameters())
-        new: list[Tensor] = list(self._trained.parameters())
-        apart, whole = torch._foreach_norm(torch._foreach_sub(kept, new)), torch._foreach_norm(new)
-        return float(torch.stack(apart).norm() / torch.stack(whole).norm().clamp_min(1e-12))
+        new = list(self._trained.parameters())
+        apart = [kept - weight for kept, weight in zip(self.model.parameters(), new, strict=True)]
+        return float(get_total_norm(apart) / get_total_norm(new).clamp_min(1e-12))
 
     def decay_at(self, step: int) -> float:
         """The weight of the past at step 0, 1, …; 0 without averaging."""
