@@ -25,9 +25,15 @@ PLACES = {
     "save: before manifest": "the state is on the disk, its sum is not",
     "save: before rename": "the draft is whole, but does not have the checkpoint's name",
     "save: after rename": "the checkpoint has its name, the folder is not flushed, old ones are not removed",
+    "data: wait": "the loop is about to wait for its next batch",
     "step: forward": "a batch is there, the network has not seen it; the batch is the thing",
     "step: backward": "the loss is there, no gradient is; the loss is the thing",
     "step: gradient": "every gradient is there, no weight has changed; the model is the thing",
+    "ranks: sum": "numbers are about to be summed over several processes; they are the thing",
+    "ranks: gradients": "gradients are about to be exchanged between processes, in the midst of the backward pass",
+    "step: update": "the numbers are sound, the optimizer is about to change the weights; the model is the thing",
+    "step: average": "the weights and their average have changed; the averaged model is the thing",
+    "judge: forward": "the network is about to be judged on a batch; what it is called with is the thing",
 }
 """Where a fault can be armed, and what has happened there."""
 
@@ -37,7 +43,8 @@ Action = str | Callable[[Any], object]
 - `kill`, `stop`, `signal NAME`: this process sends itself SIGKILL, SIGSTOP or the signal of that name;
 - `exit CODE`: it ends at once, without tidying up;
 - `raise NAME`: an OSError of that errno name (ENOSPC, EDQUOT, EIO …), MemoryError, RuntimeError, or `torch OOM`;
-- `nan`, `inf`: one number of what is there becomes that: of a tensor, a batch's first, a model's first gradient;
+- `nan`, `inf`: one number of what is there becomes that: of a tensor, a batch's first, a model's first gradient, or
+  its first weight where it has none;
 - `sleep SECONDS`: it takes that long.
 """
 
@@ -208,7 +215,8 @@ def _raising(name: str) -> Callable[[Any], object]:
 def _spoil(thing: Any, number: float) -> None:
     """Put a number that is none into a tensor, past autograd, which would refuse."""
     if hasattr(thing, "parameters"):
-        tensor = next(weight.grad for weight in thing.parameters() if weight.grad is not None)
+        weights = list(thing.parameters())
+        tensor = next((weight.grad for weight in weights if weight.grad is not None), weights[0])
     else:
         tensor = thing[0] if isinstance(thing, tuple | list) else thing
     tensor.data[(0,) * tensor.ndim] = number

@@ -1,6 +1,6 @@
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from lambdanets.training.journal import Record
 from lambdanets.training.loop import fit
 from lambdanets.training.override import with_assignments
 from lambdanets.training.schedule import learning_rate_at
+from lambdanets.training.snapshot import NotFiniteError, check_finite_state
 from lambdanets.training.state import TrainingState
 
 
@@ -27,7 +28,7 @@ class Line:
     def build_model(self) -> nn.Module:
         return nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.1))
 
-    def batches(self, first_step: int) -> Iterator[Tensor]:
+    def batches(self, first_step: int, stopped: Callable[[], bool]) -> Iterator[Tensor]:
         while True:
             yield torch.linspace(-1, 1, 4)[:, None] + first_step
             first_step += 1
@@ -58,18 +59,31 @@ class InMemory:
     saved: list[tuple[int, float | None]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     fewer: list[int] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     newest: dict[str, Any] | None = None
 
     def record(self, entry: Record) -> None:
         self.records.append(entry)
 
-    def save(self, state: TrainingState, score: float | None) -> None:
+    def save(self, state: TrainingState, score: float | None) -> bool:
+        try:
+            check_finite_state(state.capture())
+        except NotFiniteError:
+            return False
         self.saved.append((state.step, score))
         self.newest = copy.deepcopy(state.capture())
+        return True
 
-    def go_back(self, state: TrainingState) -> None:
-        assert self.newest is not None
-        state.restore(copy.deepcopy(self.newest))
+    def go_back(self, state: TrainingState) -> bool:
+        if self.newest is not None:
+            state.restore(copy.deepcopy(self.newest))
+        self.records = [
+            record for record in self.records if int(record["step"] or 0) <= (state.step if self.newest else 0)
+        ]
+        return self.newest is not None
+
+    def tell(self, sentence: str) -> None:
+        self.told.append(sentence)
 
     def note_unreadable(self, notes: Sequence[str]) -> None:
         self.notes += notes

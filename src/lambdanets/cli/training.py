@@ -14,13 +14,12 @@ from lambdanets.training.distributed import ALONE, Ranks
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.guard import DivergedError, UnreadableDataError
 from lambdanets.training.host import Watcher
-from lambdanets.training.interrupt import StopRequest
+from lambdanets.training.interrupt import REQUEUE as EXIT_AGAIN
+from lambdanets.training.interrupt import StopRequest, exit_code_of
 from lambdanets.training.memory import OutOfMemoryError
 from lambdanets.training.run import Run, finish_run, train_run
 from lambdanets.training.saver import SaveFailedError
 
-EXIT_AGAIN = 85
-"""Saved, not finished: the time was up, or a queue asked for the machine. To be started again."""
 EXIT_MEMORY = 71
 """Not even one sample at a time fits into memory."""
 EXIT_DISK = 74
@@ -30,13 +29,13 @@ EXIT_DISK = 74
 def train_to_the_end(run: Run, folder: RunFolder, max_seconds: float | None = None) -> int:
     """Take the steps that are left, judge, report; the exit code of it. Says how it went."""
     with _failures_told(run, folder):
-        with StopRequest() as stop, TrainingProgress(run) as progress:
+        with StopRequest(echoes=run.ranks.count > 1) as stop, TrainingProgress(run) as progress:
             watcher = Watcher(show=progress.show, tell=progress.tell, stop=stop, max_seconds=max_seconds)
             finished = train_run(run, folder, watcher)
         if not finished:
             print(describe_interruption(run, folder))
-            return EXIT_AGAIN if stop.signal_number is None else 128 + stop.signal_number
-        print(describe_result(finish_run(run, folder), folder), flush=True)
+            return EXIT_AGAIN if stop.signal_number is None else exit_code_of(stop.signal_number)
+        print(describe_result(finish_run(run, folder, print), folder), flush=True)
         if isinstance(run.task, ClassificationTask) and run.ranks.is_first:
             from lambdanets.report.write import write_report  # a second to load, which would delay the first step
 

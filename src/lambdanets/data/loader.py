@@ -70,6 +70,7 @@ def load_batches(
     *,
     pin: bool,
     warn: Callable[[str], object],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Batch]:
     """make(request) for each of requests(first_step), in order; made ahead in processes if there are any workers.
 
@@ -79,12 +80,13 @@ def load_batches(
     Close the iterator to end the workers; the garbage collector and the end of the process do it too.
 
     Raises:
+        InterruptedError: `stopped` became true while a worker was waited for.
         LoaderError: workers were lost `config.restarts` + 1 times in a row.
     """
     asked = requests(first_step)
     if config.workers == 0:
         return (_pinned(make(request)) if pin else make(request) for request in asked)
-    pool = _Pool(make, asked, config, warn)
+    pool = _Pool(make, asked, config, warn, stopped)
     return _pinned_ahead(pool) if pin else pool.batches()
 
 
@@ -97,8 +99,10 @@ class _Pool(Generic[Batch]):
         asked: Iterator[Request],
         config: LoaderConfig,
         warn: Callable[[str], object],
+        stopped: Callable[[], bool],
     ) -> None:
         self.stopped = threading.Event()
+        self._stopped_outside = stopped
         self._make, self._asked, self._config, self._warn = make, asked, config, warn
         self._workers: list[Worker] = []
         self._owed: list[deque[Request]] = [deque() for _ in range(config.workers)]
@@ -151,9 +155,12 @@ class _Pool(Generic[Batch]):
         """What the worker at this place owes first, of whichever worker stands there in the end."""
         while True:
             try:
-                return self._workers[place].answer(self._config.timeout, self.stopped.is_set)
+                return self._workers[place].answer(self._config.timeout, self._is_stopped)
             except WorkerLostError as loss:
                 self._replace(place, loss)
+
+    def _is_stopped(self) -> bool:
+        return self.stopped.is_set() or self._stopped_outside()
 
     def _replace(self, place: int, loss: WorkerLostError) -> None:
         worker, owed, self._losses = self._workers[place], self._owed[place], self._losses + 1
@@ -204,9 +211,7 @@ def _pinned_ahead(pool: _Pool[Any]) -> Iterator[Any]:
             for batch in batches:
                 put(_pinned(batch))
             put(_END)
-        except InterruptedError:
-            pass
-        except Exception as error:
+        except Exception as error:  # InterruptedError among them, which nobody takes if it came from here
             put(error)
         finally:
             batches.close()  # type: ignore[attr-defined]

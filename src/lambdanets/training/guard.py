@@ -55,9 +55,10 @@ class Guard:
         self._bad_in_a_row = 0
         if rollbacks > self._config.rollbacks:
             raise DivergedError(
-                f"the loss or its gradient was NaN or infinite {self._config.bad_steps} steps in a row, up to step "
-                f"{step}, also after {self._config.rollbacks} returns with half the learning rate: a lower "
-                "optimizer.learning_rate, or a limit such as optimizer.clip_norm=1, usually helps."
+                f"the loss, its gradient or the weights were NaN or infinite, {self._config.bad_steps} steps in a row "
+                f"or in what was to be saved, up to step {step}, also after {self._config.rollbacks} returns with half "
+                "the learning rate: a lower optimizer.learning_rate, or a limit such as optimizer.clip_norm=1, "
+                "usually helps."
             )
 
     def count_unreadable(self, samples: int, unreadable: float) -> None:

@@ -13,7 +13,6 @@ from lambdanets.training.checkpoint import load_newest
 from lambdanets.training.config import Config
 from lambdanets.training.distributed import Ranks
 from lambdanets.training.folder import RunFolder, write_json
-from lambdanets.training.guard import DivergedError
 from lambdanets.training.journal import Journal, Record
 from lambdanets.training.saver import Saver
 from lambdanets.training.snapshot import NotFiniteError
@@ -70,31 +69,27 @@ class RunHost:
             self._watcher.show(entry)
             self._saver.check()
 
-    def save(self, state: TrainingState, score: float | None) -> None:
-        """One more checkpoint, written while the run goes on. A state that is not finite is not kept."""
+    def save(self, state: TrainingState, score: float | None) -> bool:
+        """One more checkpoint, written while the run goes on. False: the state is not finite, and is not kept."""
         if self._saver is None:
-            return
+            return True
         try:
             self._saver.save(state.step, state.capture(), score=score)
         except NotFiniteError as error:
-            self._watcher.tell(str(error))
+            self.tell(str(error))
+            return False
+        return True
 
-    def go_back(self, state: TrainingState) -> None:
-        """To the newest checkpoint that can be trusted.
-
-        Raises:
-            DivergedError: there is none.
-        """
+    def go_back(self, state: TrainingState) -> bool:
+        """To the newest checkpoint that can be trusted, and to its line of the journal. False: there is none."""
         if self._saver is not None:
             self._saver.close()
         captured, _ = load_for_all(self._folder, self._ranks)
-        if captured is None:
-            raise DivergedError(
-                f"the loss or its gradient was NaN or infinite up to step {state.step}, before the first checkpoint: "
-                "a lower optimizer.learning_rate, or a limit such as optimizer.clip_norm=1, usually helps."
-            )
-        state.restore(captured)
-        self._watcher.tell(f"Went back to step {state.step}, with half the learning rate: the loss was no number.")
+        if captured is not None:
+            state.restore(captured)
+        if self._saver is not None:
+            self._journal.rewind(state.step if captured is not None else 0)
+        return captured is not None
 
     def note_unreadable(self, notes: Sequence[str]) -> None:
         """A line of skipped.txt each."""
@@ -103,8 +98,12 @@ class RunHost:
 
     def take_fewer(self, micro_batch_size: int) -> None:
         """For this run, and for the processes that may continue it."""
-        self._watcher.tell(f"Memory ran out: {micro_batch_size} samples at once from now on, as many a step as before.")
+        self.tell(f"Memory ran out: {micro_batch_size} samples at once from now on, as many a step as before.")
         write_json(self._folder.memory, {"micro_batch_size": micro_batch_size})
+
+    def tell(self, sentence: str) -> None:
+        """To whoever watches."""
+        self._watcher.tell(sentence)
 
     def should_stop(self) -> bool:
         """Whether someone asked to stop, or the time is up."""

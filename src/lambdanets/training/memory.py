@@ -32,6 +32,12 @@ def halved(samples: int) -> int:
     return (samples + 1) // 2
 
 
+def let_go(device: str) -> None:
+    """Give memory that no tensor holds any more back to the device."""
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+
+
 def peak_mebibytes(device: str) -> float:
     """The most memory this process ever held, in MiB; on a GPU, the most that tensors took there."""
     if device.startswith("cuda"):

@@ -6,6 +6,7 @@ and `finish_run`, in this order.
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lambdanets.training.environment import describe_environment
 from lambdanets.training.folder import RunFolder, check_places, create_run_folder, write_json
 from lambdanets.training.host import UNWATCHED, RunHost, Watcher, load_for_all, remembered_micro_batch
 from lambdanets.training.journal import Journal, Record, read_journal
+from lambdanets.training.judging import judge
 from lambdanets.training.loop import fit
 from lambdanets.training.override import to_json
 from lambdanets.training.soundness import write_result
@@ -110,8 +112,14 @@ def resume_run(run: Run, folder: RunFolder) -> list[str]:
     else:
         _restore(run, captured, folder)
         notes.append(f"Resumed at step {run.state.step} of {run.num_steps}.")
-    run.ranks.from_first(lambda: Journal(folder.metrics).rewind(run.state.step))
+    run.state.go_on_after(run.ranks.from_first(lambda: _rewound(folder, run.state.step)))
     return notes
+
+
+def _rewound(folder: RunFolder, step: int) -> int:
+    """Make the journal end with this step; how often the run went back to it or before, perhaps unsaved since."""
+    Journal(folder.metrics).rewind(step)
+    return sum(record["event"] == "rollback" for record in read_journal(folder.metrics))
 
 
 def _check_files(folder: RunFolder) -> None:
@@ -130,11 +138,11 @@ def train_run(run: Run, folder: RunFolder, watcher: Watcher = UNWATCHED) -> bool
         return fit(run.state, run.task, run.config, ranks=run.ranks, host=host)
 
 
-def finish_run(run: Run, folder: RunFolder) -> Record:
+def finish_run(run: Run, folder: RunFolder, tell: Callable[[str], None] = lambda sentence: None) -> Record:
     """Judge the averaged weights, once, and write weights, curves and result; the result is written last."""
     model = run.state.average.model
     run.ranks.share(list(model.buffers()))  # the first process's, where each has norms of its own
-    scores = run.task.evaluate(model)
+    scores = judge(run.state, run.task, tell=tell, stopped=lambda: False)
     return run.ranks.from_first(lambda: _write_result(run, folder, scores))
 
 

@@ -4,7 +4,7 @@ Both are pure functions of seed and step, so that a run resumes at any step, on 
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,8 +54,10 @@ class Shares:
     pin: bool
     """Whether batches lie in memory that a GPU reads by itself."""
 
-    def training(self, split: LabelledImages, seed: int, first_step: int) -> Iterator[LabelledBatch]:
-        """The augmented samples of step first_step, first_step + 1, …, without end."""
+    def training(
+        self, split: LabelledImages, seed: int, first_step: int, stopped: Callable[[], bool]
+    ) -> Iterator[LabelledBatch]:
+        """The augmented samples of step first_step, first_step + 1, …; InterruptedError for a wait that is stopped."""
 
         def requests(step: int) -> Iterator[Request]:
             """What each step asks for: every W-th sample of its batch."""
@@ -66,7 +68,9 @@ class Shares:
                 step += 1
 
         make = _Augmented(split, seed)
-        return load_batches(make, requests, first_step, self.loader, pin=self.pin, warn=warnings.warn)
+        return load_batches(
+            make, requests, first_step, self.loader, pin=self.pin, warn=warnings.warn, stopped=stopped
+        )
 
     def judging(self, split: LabelledImages) -> Iterator[LabelledBatch]:
         """The samples as they are: every W-th of the split, once."""

@@ -33,6 +33,10 @@ class TrainingState:
     """How often the run went back to a checkpoint because of them."""
     learning_rate_factor: float = 1.0
     """What the schedule's learning rate is multiplied by; halved at each of these returns."""
+    unjudged: bool = False
+    """Whether this step was to be judged, and that was not brought to its end."""
+    judged_at_once: int | None = None
+    """Samples that are judged at once, at most, where memory ran out at more; not saved."""
 
     @classmethod
     def begin(cls, model: nn.Module, config: Config) -> Self:
@@ -57,6 +61,7 @@ class TrainingState:
             "bad_steps": self.bad_steps,
             "rollbacks": self.rollbacks,
             "learning_rate_factor": self.learning_rate_factor,
+            "unjudged": self.unjudged,
             "scaler": self.scaler.state_dict(),
             "model": dict(self.model.state_dict()),
             "average": dict(self.average.model.state_dict()),
@@ -71,3 +76,8 @@ class TrainingState:
         self.scaler.load_state_dict(captured["scaler"])
         self.step, self.bad_steps = captured["step"], captured["bad_steps"]
         self.rollbacks, self.learning_rate_factor = captured["rollbacks"], captured["learning_rate_factor"]
+        self.unjudged = captured["unjudged"]
+
+    def go_on_after(self, rollbacks: int) -> None:
+        """Halve the learning rate once for each return to a checkpoint."""
+        self.rollbacks, self.learning_rate_factor = rollbacks, 0.5**rollbacks

@@ -14,6 +14,7 @@ from lambdanets.data.counter import Purpose, random_seed
 from lambdanets.faults import reach
 from lambdanets.training.config import Config
 from lambdanets.training.distributed import Ranks
+from lambdanets.training.memory import OutOfMemoryError, is_out_of_memory
 from lambdanets.training.optimizer import clip_gradients, set_learning_rate
 from lambdanets.training.schedule import learning_rate_at
 from lambdanets.training.state import TrainingState
@@ -29,11 +30,10 @@ class StepResult:
     """Means over the whole batch, of all processes: loss and what the task measures."""
     learning_rate: float
     gradient_norm: float
-
-    @property
-    def is_good(self) -> bool:
-        """Whether the loss and its gradient are numbers, so that the step was taken."""
-        return math.isfinite(self.metrics["loss"]) and math.isfinite(self.gradient_norm)
+    is_good: bool
+    """Whether loss and gradient are numbers on every process, so that the step was taken."""
+    is_overflow: bool = False
+    """Whether it was not because float16's gradients were scaled up too far, which is mended for the next step."""
 
 
 @dataclass(kw_only=True)
@@ -68,16 +68,34 @@ class Stepper:
         state.scaler.unscale_(state.optimizer)
         reach("step: gradient", state.model)
         norm = clip_gradients(state.model, config.optimizer)
-        result = StepResult(metrics=metrics, learning_rate=rate, gradient_norm=norm)
-        if result.is_good:
-            state.scaler.step(state.optimizer)
-            self.watch.passed("optimizer")
-            state.average.update(state.step)
+        is_good = not self.ranks.any(not (math.isfinite(metrics["loss"]) and math.isfinite(norm)))
+        is_overflow = not is_good and math.isfinite(metrics["loss"]) and state.scaler.get_scale() > 1
+        if is_good:
+            self._update()
         else:
             self.undo()
         state.scaler.update()
         state.optimizer.zero_grad()
-        return result
+        return StepResult(
+            metrics=metrics, learning_rate=rate, gradient_norm=norm, is_good=is_good, is_overflow=is_overflow
+        )
+
+    def _update(self) -> None:
+        """Change weights and average. Where memory runs out in between, there is no way back but the checkpoint."""
+        state = self.state
+        try:
+            reach("step: update", state.model)
+            state.scaler.step(state.optimizer)
+            self.watch.passed("optimizer")
+            state.average.update(state.step)
+            reach("step: average", state.average.model)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
+                "the optimizer's update does not fit into memory: take a smaller model, or an optimizer.name that "
+                "keeps less, such as sgd."
+            ) from error
 
     def undo(self) -> None:
         """Put back what the forward passes of a step changed."""
