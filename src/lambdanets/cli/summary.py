@@ -9,17 +9,20 @@ from lambdanets.cli.stopped import NOTHING_BEGUN
 from lambdanets.report.files import ReportFiles
 from lambdanets.training.checkpoint import list_checkpoints
 from lambdanets.training.folder import RunFolder
-from lambdanets.training.journal import Record
+from lambdanets.training.journal import Record, read_journal
+from lambdanets.training.profile import profile_of
 from lambdanets.training.run import Run
 
 
 def describe_result(result: Record, folder: RunFolder) -> str:
-    """Accuracy, time and where things are."""
+    """Accuracy, time, what of it the loop cost, and where things are."""
     split = "test" if "test_accuracy" in result else "validation"
     accuracy, correct, images = (result[f"{split}_{name}"] for name in ("accuracy", "correct", "images"))
+    costs = profile_of(read_journal(folder.metrics))
     return (
         f"{split} accuracy {float(accuracy or 0):.2%} ({correct} of {images} images, by hands it never saw), "
         f"{result['parameters']:,} parameters, {float(result['train_seconds'] or 0):.0f} s of training\n"
+        f"{'' if costs is None else costs.sentence + chr(10)}"
         f"weights {folder.weights}\ncurves  {folder.curves}\nresult  {folder.result}"
     )
 
