@@ -53,9 +53,13 @@ def look_inside(model: nn.Module, image: Float[Tensor, "1 c y x"]) -> Look | Non
     if found is None:
         return None
     name, layer = found
-    x = _input_of(layer, model, image)
-    row, column = _most_ink(image, x.shape[-2], x.shape[-1])
-    seen = interactions(layer, x, queries=[row * x.shape[-1] + column])
+    was_training = model.training
+    try:
+        x = _input_of(layer, model.eval(), image)
+        row, column = _most_ink(image, x.shape[-2], x.shape[-1])
+        seen = interactions(layer, x, queries=[row * x.shape[-1] + column])
+    finally:
+        model.train(was_training)
     content, position = (
         None if part is None else part[0, :, 0].mean(-1).unflatten(1, x.shape[2:]).cpu()
         for part in (seen.content, seen.position)
@@ -66,12 +70,10 @@ def look_inside(model: nn.Module, image: Float[Tensor, "1 c y x"]) -> Look | Non
 def _input_of(layer: nn.Module, model: nn.Module, image: Tensor) -> Tensor:
     caught: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    was_training = model.training
     try:
-        model.eval()(image)
+        model(image)
     finally:
         hook.remove()
-        model.train(was_training)
     return caught[0]
 
 

@@ -7,7 +7,7 @@ order of a sum. This is the only file of the package, but for the CLI, that read
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,6 +16,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from lambdanets.faults import become_rank, reach
+from lambdanets.training.line import LOOPBACK
+from lambdanets.training.member import Member
+from lambdanets.training.watchdog import EndsWithFirstError, Watchdog, tell, watched
 
 Result = TypeVar("Result")
 
@@ -48,6 +53,7 @@ class Ranks:
     def sum(self, numbers: Tensor) -> Tensor:
         """The numbers of all processes, added up; the same bits on each."""
         if self.count > 1:
+            reach("ranks: sum", numbers)
             dist.all_reduce(numbers)
         return numbers
 
@@ -87,7 +93,7 @@ class Ranks:
             raise
         dist.broadcast_object_list(told, 0)
         if told[0] == _FAILED:
-            raise SystemExit(_EXIT_WITH_FIRST)
+            raise EndsWithFirstError(_EXIT_WITH_FIRST)
         return told[0]
 
 
@@ -110,10 +116,29 @@ def joined_ranks() -> Iterator[Ranks]:
         torch.cuda.set_device(local_rank)
     gpus = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timedelta(seconds=TIMEOUT))
-    try:
-        yield Ranks(rank=dist.get_rank(), count=count, local_rank=local_rank, restarts=restarts)
-    finally:
-        dist.destroy_process_group()
+    ranks = Ranks(rank=dist.get_rank(), count=count, local_rank=local_rank, restarts=restarts)
+    become_rank(ranks.rank)
+    if ranks.is_first and restarts:
+        tell(f"started again by torchrun (restart {restarts}).")
+    with closing(_watchdog(ranks)) as watchdog:  # to the very end: leaving the group may hang as well
+        try:
+            with watched(watchdog):
+                yield ranks
+        finally:
+            dist.destroy_process_group()
+
+
+def _watchdog(ranks: Ranks) -> Watchdog:
+    """Watches the other processes, from this moment on."""
+
+    def gather(mine: Member) -> list[Member]:
+        """Those of all processes."""
+        members: list[Any] = [None] * ranks.count
+        dist.all_gather_object(members, mine)
+        return members
+
+    one_machine = _number("LOCAL_WORLD_SIZE", 0) == ranks.count
+    return Watchdog(ranks.rank, LOOPBACK if one_machine else os.environ["MASTER_ADDR"], gather)
 
 
 def _average_in_rank_order(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # pyright: ignore[reportPrivateImportUsage]
@@ -123,6 +148,7 @@ def _average_in_rank_order(_: object, bucket: dist.GradBucket) -> torch.futures.
     that a resumed run would round differently.
     """
     mine = bucket.buffer()
+    reach("ranks: gradients", mine)
     gathered = mine.new_empty(dist.get_world_size() * mine.numel())
     work = dist.all_gather_into_tensor(gathered, mine, async_op=True)
     assert work is not None  # because it is asynchronous
