@@ -18,7 +18,7 @@ def choose_run(recipe: str, path: Path, assignments: list[str], resume: bool) ->
     """The config to train, the stored one where a run is continued, and the folder it belongs to."""
     folder = RunFolder(path)
     if not (resume and folder.config.exists()):
-        config = with_assignments(find_recipe(recipe), assignments)
+        config = find_recipe(recipe, assignments)
         if config.recipe != recipe:
             raise ValueError(
                 f"recipe: got '{config.recipe}' by --set: name it instead, lambdanets train {config.recipe}."

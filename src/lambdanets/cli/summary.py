@@ -19,8 +19,9 @@ def describe_result(result: Record, folder: RunFolder) -> str:
     split = "test" if "test_accuracy" in result else "validation"
     accuracy, correct, images = (result[f"{split}_{name}"] for name in ("accuracy", "correct", "images"))
     costs = profile_of(read_journal(folder.metrics))
+    strangers = ", by hands it never saw" if result["recipe"] == "digits" else ""
     return (
-        f"{split} accuracy {float(accuracy or 0):.2%} ({correct} of {images} images, by hands it never saw), "
+        f"{split} accuracy {float(accuracy or 0):.2%} ({correct} of {images} images{strangers}), "
         f"{result['parameters']:,} parameters, {float(result['train_seconds'] or 0):.0f} s of training\n"
         f"{'' if costs is None else costs.sentence + chr(10)}"
         f"weights {folder.weights}\ncurves  {folder.curves}\nresult  {folder.result}"

@@ -81,6 +81,12 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
             tensor.copy_(stored[name])
 
 
+def stored_shape(path: str | os.PathLike[str], name: str) -> tuple[int, ...] | None:
+    """The shape of one tensor of a file; None where the file has none of that name. Raises as `load_weights`."""
+    with _opened(Path(path)) as file:
+        return tuple(file.get_slice(name).get_shape()) if name in file.keys() else None  # noqa: SIM118 - no mapping
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
     """A safetensors file, of which nothing but the header is read yet. Raises as `load_weights`."""

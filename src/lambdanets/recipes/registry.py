@@ -1,22 +1,56 @@
 """The recipes by name, for `lambdanets train NAME`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from inspect import signature
 
 from lambdanets.nearest import advice
 from lambdanets.recipes.digits import digits
+from lambdanets.recipes.fine_tune import fine_tune
+from lambdanets.recipes.imagenet import imagenet_90, imagenet_350
 from lambdanets.training.config import Config
+from lambdanets.training.override import with_assignments
 
-RECIPES: dict[str, Callable[[], Config]] = {"digits": digits}
-"""Name → function that returns the whole config."""
+RECIPES: dict[str, Callable[..., Config]] = {
+    "digits": digits,
+    "imagenet_90": imagenet_90,
+    "imagenet_350": imagenet_350,
+    "fine_tune": fine_tune,
+}
+"""Name → function that returns the whole config. Its keyword parameters, if any, are among `FOLLOWED`."""
+FOLLOWED = {
+    "model": "model",
+    "image_size": "data.image_size",
+    "batch_size": "batch_size",
+    "epochs": "epochs",
+    "init": "task.init",
+}
+"""Parameter of a recipe → the field that decides it: what a recipe makes of one follows when it is set."""
 
 
-def find_recipe(name: str) -> Config:
-    """The config of a recipe.
+def find_recipe(name: str, assignments: Sequence[str] = ()) -> Config:
+    """The config of a recipe, changed by texts such as `model=lambda_resnet101`.
+
+    The recipe is told first which model, image size and such are wanted, so that what depends on them follows; then
+    every assignment is made, so that an explicit one wins.
 
     Raises:
-        ValueError: there is no recipe of that name; the nearest is named.
+        ValueError: there is no recipe of that name; an assignment that cannot be made; the nearest is named.
     """
     if name not in RECIPES:
         where = advice(name, RECIPES, kind="recipes", place="lambdanets.recipes.registry")
         raise ValueError(f"unknown recipe '{name}': {where}")
-    return RECIPES[name]()
+    recipe = RECIPES[name]
+    config = recipe()
+    assigned = {assignment.partition("=")[0].strip() for assignment in assignments}
+    if "data.path" in assigned and not hasattr(config.data, "path"):
+        raise ValueError(f"--data: the recipe {name} brings its own data: leave --data out, or name another recipe.")
+    wanted = with_assignments(config, assignments)
+    told = {name: _value(wanted, FOLLOWED[name]) for name in signature(recipe).parameters if FOLLOWED[name] in assigned}
+    return with_assignments(recipe(**told), assignments) if told else wanted
+
+
+def _value(config: Config, field: str) -> object:
+    value: object = config
+    for name in field.split("."):
+        value = getattr(value, name)
+    return value

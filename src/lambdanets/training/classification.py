@@ -15,7 +15,9 @@ from lambdanets.data.batch import LabelledBatch
 from lambdanets.data.counter import Purpose, random_seed
 from lambdanets.layers.synced_norm import sync_norms
 from lambdanets.models import create_model
+from lambdanets.models.network import ResNet
 from lambdanets.training.distributed import Ranks
+from lambdanets.training.evaluation import FIVE, right_within
 from lambdanets.training.precision import computing, input_dtype, prepared
 from lambdanets.training.shares import LabelledImages, Shares
 from lambdanets.training.task import Split
@@ -59,6 +61,13 @@ class ClassificationTask:
     config: "Config"
     ranks: Ranks
     label_smoothing: float
+    begin_from: Callable[[ResNet], None] | None = None
+    """Gives a fresh network the weights to begin from; None: those that are drawn."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called, in the order of the labels; their numbers where the data gives no names."""
+        return tuple(getattr(self.train, "classes", ())) or tuple(str(n) for n in range(self.train.num_classes))
 
     @property
     def num_samples(self) -> int:
@@ -92,6 +101,8 @@ class ClassificationTask:
             in_chans=self.train.num_channels,
             **self.config.model_options,
         )
+        if self.begin_from is not None:
+            self.begin_from(model)
         if self.config.sync_norm and self.ranks.count > 1:
             sync_norms(model)
         return prepared(model, self.config.precision).to(self.device)
@@ -124,21 +135,31 @@ class ClassificationTask:
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Accuracy in 0…1, mean cross entropy without smoothing, images and how many of them were right.
+        """Accuracy in 0…1, mean cross entropy without smoothing, counts of images.
+
+        Counted are all, those that were right, those with their class among the likeliest five, the unreadable ones.
 
         Every image is judged once, by one of the processes. One that cannot be read is wrong, and without loss.
         """
         was_training = model.training
         model.eval()
-        correct, loss = 0, 0.0
+        sums = torch.zeros(4, dtype=torch.float64)
         for batch in self.judged_batches():
-            logits = self.logits(model, batch.images)
-            correct += int(((logits.argmax(1) == batch.labels) & (batch.weights > 0)).sum())
-            loss += float((F.cross_entropy(logits, batch.labels, reduction="none") * batch.weights).sum())
+            logits, readable = self.logits(model, batch.images), batch.weights > 0
+            losses = F.cross_entropy(logits, batch.labels, reduction="none")[readable]
+            right, among_five = (right_within(logits, batch.labels, readable, k).sum() for k in (1, FIVE))
+            sums += torch.stack([losses.sum(), right, among_five, (~readable).sum()]).double().cpu()
         model.train(was_training)
-        correct, loss = self.ranks.sum(torch.tensor([correct, loss], dtype=torch.float64)).tolist()
-        images = len(self.judged)
-        return {"accuracy": correct / images, "loss": loss / images, "correct": int(correct), "images": images}
+        loss, *counts = self.ranks.sum(sums).tolist()
+        images, (correct, among_five, unreadable) = len(self.judged), map(int, counts)
+        return {
+            "accuracy": correct / images,
+            "loss": loss / images,
+            "correct": correct,
+            "top5_correct": among_five,
+            "unreadable": unreadable,
+            "images": images,
+        }
 
     def judged_batches(self) -> Iterator[LabelledBatch]:
         """This process's share of the split that is judged, as it is."""
