@@ -5,7 +5,15 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from lambdanets.data.digits import FORM_BOUNDARIES, TEST_FORMS, TRAIN_FORMS, Digits, DigitsConfig, random_affines
+from lambdanets.data.digits import (
+    FORM_BOUNDARIES,
+    TEST_FORMS,
+    TRAIN_FORMS,
+    Digits,
+    DigitsConfig,
+    DigitsSplit,
+    random_affines,
+)
 
 CONFIG = DigitsConfig()
 
@@ -108,3 +116,51 @@ def test_affines_stay_in_their_ranges() -> None:
 def test_a_wrong_number_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"data.{field}: got .* wanted"):
         DigitsConfig(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [10, 100, 105])
+def test_few_labels_are_balanced_and_the_rest_is_a_pool_without_labels(count: int) -> None:
+    config = DigitsConfig(labelled=count)
+    train, pool = config.load().train, config.load_pool()
+    assert isinstance(train, DigitsSplit)
+    assert len(train) == count
+    assert len(train) + len(pool) == 1287
+    counts = train.labels.bincount(minlength=10)
+    assert int(counts.max() - counts.min()) <= 1
+    assert set(pool.labels.tolist()) == {-1}
+    names = [split.name(index) for split in (train, pool) for index in range(len(split))]
+    assert len(set(names)) == 1287
+
+
+def test_the_seed_chooses_which_labels_are_seen() -> None:
+    names = []
+    for seed in (0, 1, 0):
+        train = DigitsConfig(labelled=50, labelled_seed=seed).load().train
+        names.append([train.name(index) for index in range(50)])
+    assert names[0] == names[2] != names[1]
+
+
+def test_held_out_forms_are_neither_labelled_nor_in_the_pool() -> None:
+    config = DigitsConfig(labelled=100, validation_forms=(7, 8))
+    data, pool = config.load(), config.load_pool()
+    assert data.validation is not None
+    inside = {split.content_hash(index) for split in (data.train, pool) for index in range(len(split))}
+    assert len(data.train) + len(pool) + len(data.validation) == 1287
+    outside = {data.validation.content_hash(index) for index in range(len(data.validation))}
+    assert not inside & outside
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "message"),
+    [({}, "digits", "none is left"), ({"labelled": 100}, "pictures", "wanted 'digits'")],
+    ids=["all-labelled", "elsewhere"],
+)
+def test_a_pool_that_is_not_there_is_refused(config: dict[str, int], path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DigitsConfig(**config).load_pool(path)
+
+
+@pytest.mark.parametrize("wrong", [{"labelled": 9}, {"labelled": 5000}, {"labelled_seed": -1}], ids=str)
+def test_labels_that_cannot_be_chosen_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"data\.labelled"):
+        DigitsConfig(**wrong)

@@ -29,7 +29,9 @@ def train(
         out: Folder of the run. By default a fresh one in runs/, named by date and recipe.
         set_: Change a field of the recipe's config, as field=value; any number of times. The fields are recipe,
             seed, model, model_options, data.image_size, data.padding, data.rotation, data.scaling, data.shear,
-            data.translation, data.validation_forms, task.label_smoothing, batch_size, micro_batch_size, epochs,
+            data.translation, data.validation_forms, data.labelled, data.labelled_seed, data.pseudo.labels,
+            data.pseudo.pool, data.pseudo.share, data.pseudo.weight, task.label_smoothing, batch_size,
+            micro_batch_size, epochs,
             optimizer.name, optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum, optimizer.clip_norm,
             schedule.warmup_fraction, schedule.warmup_shape, schedule.start_factor, schedule.final_factor,
             average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous, judge_every_epochs,

@@ -18,7 +18,8 @@ class LabelledBatch(NamedTuple):
     labels: Tensor
     """(b,) int64, or (b, classes) probabilities that sum to one. −1 where no label is known."""
     weights: Float[Tensor, " b"]
-    """1, or 0 for a picture that could not be read: it teaches nothing, and is judged to be wrong."""
+    """1, or 0 for a picture that could not be read: it teaches nothing, and is judged to be wrong. In training another
+    positive number where a label is to count more or less."""
     notes: tuple[str, ...] = ()
     """One sentence for each picture that could not be read: which, and why."""
 

@@ -20,6 +20,8 @@ class Purpose(IntEnum):
     AUGMENT = 2
     INIT = 3
     STEP = 4
+    POOL = 5
+    LABELLED = 6
 
 
 def random_words(purpose: Purpose, *counters: ArrayLike) -> NDArray[np.uint64]:

@@ -9,7 +9,7 @@ Letters: b batch, y rows and x columns of pixels.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lambdanets.data.batch import LabelledBatch, whole_batch
-from lambdanets.data.counter import Purpose, random_uniforms
+from lambdanets.data.counter import Purpose, random_uniforms, random_words
+from lambdanets.data.mixture import Mixture, with_pseudo_labels
+from lambdanets.data.pseudo import PseudoConfig, content_hash
 from lambdanets.preprocess import Preprocess
 
 FORM_BOUNDARIES = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
 TRAIN_FORMS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 13)
 TEST_FORMS = (9, 10, 11, 12)
+POOL = "digits"
+"""Stands in for the path of a pool: the training images that are not labelled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,13 @@ class DigitsConfig:
     """Largest shift of a training image, as a fraction of its side, 0…1."""
     validation_forms: tuple[int, ...] = ()
     """Training forms held out to choose settings by. With any, the run is judged on them and never sees the test."""
+    labelled: int | None = None
+    """Training images whose labels may be seen, as many of each class, at least 10; the labels of the others, which are
+    the pool of `lambdanets pseudo-label`, are not read. None: all of them."""
+    labelled_seed: int = 0
+    """Chooses which; 0 or above."""
+    pseudo: PseudoConfig = field(default_factory=PseudoConfig)
+    """Pseudo-labels of the pool, to be learned from too."""
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above, and forms that are not training forms."""
@@ -53,6 +64,10 @@ class DigitsConfig:
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        if self.labelled is not None and not 10 <= self.labelled <= FORM_BOUNDARIES[-1]:
+            raise ValueError(f"data.labelled: got {self.labelled}, wanted 10 or more images, or none for all.")
+        if not 0 <= self.labelled_seed < 2**63:
+            raise ValueError(f"data.labelled_seed: got {self.labelled_seed}, wanted 0 or above, below 2^63.")
         strangers = sorted(set(self.validation_forms) - set(TRAIN_FORMS))
         if strangers or set(TRAIN_FORMS) <= set(self.validation_forms):
             raise ValueError(
@@ -66,12 +81,31 @@ class DigitsConfig:
 
     def load(self) -> "Digits":
         """The three splits, in memory."""
-        training = [form for form in TRAIN_FORMS if form not in self.validation_forms]
+        labelled, _ = self._labelled_and_pool()
+        mixes = self.pseudo.labels is not None
         return Digits(
-            train=load_split(training, self),
+            train=with_pseudo_labels(labelled, self.load_pool, self.pseudo) if mixes else labelled,
             validation=load_split(self.validation_forms, self) if self.validation_forms else None,
             test=load_split(TEST_FORMS, self),
         )
+
+    def load_pool(self, path: str = POOL) -> "DigitsSplit":
+        """The training images that are not among the `labelled`; their labels are −1 = unknown.
+
+        Raises:
+            ValueError: another path is wanted, or all images are labelled.
+        """
+        _, pool = self._labelled_and_pool()
+        if path != POOL:
+            raise ValueError(f"got the pool {path}, wanted '{POOL}': what learns the digits labels the rest of them.")
+        if not len(pool):
+            raise ValueError("all digits have labels, so that none is left for a pool: set data.labelled=100, say.")
+        return replace(pool, labels=torch.full_like(pool.labels, -1))
+
+    def _labelled_and_pool(self) -> "tuple[DigitsSplit, DigitsSplit]":
+        whole = load_split([form for form in TRAIN_FORMS if form not in self.validation_forms], self)
+        chosen = balanced_choice(whole.labels.numpy(), self.labelled, self.labelled_seed)
+        return whole.part(np.flatnonzero(chosen)), whole.part(np.flatnonzero(~chosen))
 
 
 @dataclass(frozen=True)
@@ -83,10 +117,26 @@ class DigitsSplit:
     config: DigitsConfig
     num_classes: int = 10
     num_channels: int = 1
+    classes: tuple[str, ...] = tuple("0123456789")
+    numbers: Int[Tensor, " n"] | None = None
+    """Place of each image among all of scikit-learn's, for its name; None: its place in the split."""
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.labels)
+
+    def name(self, index: int) -> str:
+        """What an image is called."""
+        return f"digit {index if self.numbers is None else int(self.numbers[index])}"
+
+    def content_hash(self, index: int) -> str:
+        """What tells an image from another."""
+        return content_hash(self.images[index].numpy().tobytes())
+
+    def part(self, places: NDArray[np.int64]) -> "DigitsSplit":
+        """A split of only the images at these places."""
+        numbers = torch.arange(len(self)) if self.numbers is None else self.numbers
+        return replace(self, images=self.images[places], labels=self.labels[places], numbers=numbers[places])
 
     def plain(self, indices: NDArray[np.int64]) -> LabelledBatch:
         """The images (b, 1, y, x) of these indices as they are, and their labels."""
@@ -114,7 +164,7 @@ class DigitsSplit:
 class Digits:
     """The digits, split. The validation split is None unless training forms were held out."""
 
-    train: DigitsSplit
+    train: DigitsSplit | Mixture
     validation: DigitsSplit | None
     test: DigitsSplit
 
@@ -126,7 +176,25 @@ def load_split(forms: Sequence[int], config: DigitsConfig) -> DigitsSplit:
     pixels, digits = load_digits(return_X_y=True)
     chosen = np.concatenate([np.arange(FORM_BOUNDARIES[form], FORM_BOUNDARIES[form + 1]) for form in forms])
     images = torch.tensor(pixels[chosen] / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
-    return DigitsSplit(images, torch.tensor(digits[chosen], dtype=torch.int64), config)
+    labels = torch.tensor(digits[chosen], dtype=torch.int64)
+    return DigitsSplit(images, labels, config, numbers=torch.from_numpy(chosen))
+
+
+def balanced_choice(labels: NDArray[np.int64], count: int | None, seed: int) -> NDArray[np.bool_]:
+    """Which `count` of the samples are chosen, by chance and as many of each class; all for None.
+
+    Where the count cannot be shared equally the first classes get one more.
+    """
+    if count is None:
+        return np.ones(len(labels), dtype=bool)
+    words = random_words(Purpose.LABELLED, seed, np.arange(len(labels)))
+    ranks = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        ranks[of_class[np.argsort(words[of_class], kind="stable")]] = np.arange(len(of_class))
+    chosen = np.zeros(len(labels), dtype=bool)
+    chosen[np.lexsort((labels, ranks))[:count]] = True  # the first of each class, then the second of each, …
+    return chosen
 
 
 def random_affines(

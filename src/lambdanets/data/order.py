@@ -5,6 +5,7 @@ p div n. A batch is a slice of that row, so every batch is full and every sample
 """
 
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,15 @@ def samples_at(start: int, count: int, num_samples: int, seed: int) -> tuple[NDA
         here = epochs == epoch
         indices[here] = epoch_order(num_samples, seed, int(epoch))[places[here]]
     return epochs, indices
+
+
+@runtime_checkable
+class OwnOrder(Protocol):
+    """A split that has an order of its own, as pure a function of seed and position."""
+
+    def samples_at(self, start: int, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(epochs, indices) of the batch that stands at positions start … start + count − 1 of the run."""
+        ...
 
 
 @lru_cache(maxsize=4)

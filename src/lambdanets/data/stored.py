@@ -8,7 +8,7 @@ Letters: b batch, c channels, y rows and x columns of pixels.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,8 @@ from lambdanets.data.augment import Variation, enough_pixels, unvaried, varied
 from lambdanets.data.batch import LabelledBatch
 from lambdanets.data.doing import doing
 from lambdanets.data.images import MAX_PIXELS, ImageError, decode_image
+from lambdanets.data.mixture import Mixture, with_pseudo_labels
+from lambdanets.data.pseudo import PseudoConfig, content_hash
 from lambdanets.data.source import Source, available_splits, open_source
 from lambdanets.preprocess import Preprocess
 from lambdanets.printable import printable
@@ -61,6 +63,8 @@ class StoredConfig:
     """Subtracted from pixels of 0…1, one number a channel; with one number pictures are read as grey."""
     std: tuple[float, ...] = IMAGENET_STD
     """Divided by, as many positive numbers."""
+    pseudo: PseudoConfig = field(default_factory=PseudoConfig)
+    """Pseudo-labels of other pictures, to be learned from too."""
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above."""
@@ -101,7 +105,11 @@ class StoredConfig:
         splits = available_splits(path)
         whole = self.all_of(open_source(path, "train" if "train" in splits else None))
         others = {name: self.all_of(open_source(path, name)) for name in ("val", "test") if name in splits}
-        return split_up(whole, others, self.holdout)
+        data = split_up(whole, others, self.holdout)
+        if self.pseudo.labels is None:
+            return data
+        assert isinstance(data.train, StoredImages)  # as it is not mixed yet
+        return replace(data, train=with_pseudo_labels(data.train, self.load_pool, self.pseudo))
 
     def load_pool(self, path: str = "") -> "StoredImages":
         """All pictures of a path (by default of this one's training split) as one split; labels may be −1 = unknown."""
@@ -181,6 +189,10 @@ class StoredImages:
         """A split of only the pictures at these places."""
         return replace(self, chosen=self.chosen[places], labels=self.labels[places])
 
+    def content_hash(self, index: int) -> str:
+        """What tells a picture's file from another; ImageError if it cannot be read."""
+        return content_hash(self._content(index))
+
     def _batch(
         self, indices: NDArray[np.int64], seen: Callable[[int, Image.Image], UInt8[Tensor, "c y x"]]
     ) -> LabelledBatch:
@@ -200,18 +212,21 @@ class StoredImages:
     def _read(self, index: int) -> Image.Image:
         name = self.name(index)
         doing(name)
-        try:
-            content = self.source.read(int(self.chosen[index]))
-        except OSError as error:
-            raise ImageError(f"{name} cannot be read ({error.strerror or error}).") from None
+        content = self._content(index)
         return decode_image(content, name, max_pixels=self.max_pixels, enough=enough_pixels(self.preprocess))
+
+    def _content(self, index: int) -> bytes:
+        try:
+            return self.source.read(int(self.chosen[index]))
+        except OSError as error:
+            raise ImageError(f"{self.name(index)} cannot be read ({error.strerror or error}).") from None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """A data set on a disk, split. One of `validation` and `test` may be missing, not both."""
 
-    train: StoredImages
+    train: StoredImages | Mixture
     validation: StoredImages | None
     test: StoredImages | None
 

@@ -128,10 +128,12 @@ class ClassificationTask:
     def loss(self, model: nn.Module, part: LabelledBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """(mean cross entropy, {accuracy in 0…1, share that could not be read}); what could not be read counts as 0."""
         logits, labels = self.logits(model, part.images), part.labels
+        labels = labels.to(logits.dtype) if labels.is_floating_point() else labels
         losses = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, reduction="none")
         weights = part.weights.to(losses.dtype)
-        right = (logits.argmax(1) == _classes(labels)) * weights
-        return (losses * weights).mean(), {"accuracy": right.mean(), "unreadable": 1 - weights.mean()}
+        read = (weights > 0).to(losses.dtype)
+        right = (logits.argmax(1) == _classes(labels)) * read
+        return (losses * weights).mean(), {"accuracy": right.mean(), "unreadable": 1 - read.mean()}
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module) -> dict[str, float]:

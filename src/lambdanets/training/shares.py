@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lambdanets.data.batch import LabelledBatch
 from lambdanets.data.loader import LoaderConfig, Request, load_batches
-from lambdanets.data.order import samples_at
+from lambdanets.data.order import OwnOrder, samples_at
 from lambdanets.training.distributed import Ranks
 
 
@@ -63,7 +63,11 @@ class Shares:
             """What each step asks for: every W-th sample of its batch."""
             mine = slice(self.ranks.rank, None, self.ranks.count)
             while True:
-                epochs, indices = samples_at(step * self.batch_size, self.batch_size, len(split), seed)
+                first, size = step * self.batch_size, self.batch_size
+                if isinstance(split, OwnOrder):
+                    epochs, indices = split.samples_at(first, size, seed)
+                else:
+                    epochs, indices = samples_at(first, size, len(split), seed)
                 yield Request(step, indices[mine], epochs[mine])
                 step += 1
 
