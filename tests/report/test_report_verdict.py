@@ -5,15 +5,16 @@ from types import SimpleNamespace
 import pytest
 
 from lambdanets.report.findings import Score
-from lambdanets.report.verdict import HONEST, verdict
+from lambdanets.report.verdict import HONEST, NO_BESIDE, verdict
 
 
-def findings(correct: int, *baselines: int, total: int = 510) -> SimpleNamespace:
+def findings(correct: int, *baselines: int, total: int = 510, are_digits: bool = True) -> SimpleNamespace:
     names = ("support vector machine", "nearest neighbour")
     return SimpleNamespace(
         own=Score(name="lambda_tiny", correct=correct, total=total),
         baselines=tuple(Score(name=n, correct=c, total=total) for n, c in zip(names, baselines, strict=False)),
         class_names=[str(digit) for digit in range(10)],
+        are_digits=are_digits,
     )
 
 
@@ -40,3 +41,8 @@ def test_the_verdict_follows_the_figures(correct: int, beginning: str, honest: b
 
 def test_without_plain_methods_little_is_said() -> None:
     assert verdict(findings(500)) == [HONEST]  # type: ignore[arg-type]
+
+
+def test_of_other_data_nothing_is_said_that_is_known_of_digits_alone() -> None:
+    assert verdict(findings(500, are_digits=False)) == [NO_BESIDE]  # type: ignore[arg-type]
+    assert HONEST not in verdict(findings(506, 480, are_digits=False))  # type: ignore[arg-type]

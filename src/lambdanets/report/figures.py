@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from lambdanets.report.findings import Findings
-from lambdanets.report.picture import NEGATIVE, POSITIVE, on_white
+from lambdanets.report.mixed_up import MAX_TABLE
+from lambdanets.report.page import shorten
+from lambdanets.report.picture import NEGATIVE, POSITIVE
 from lambdanets.whole_file import write_picture
 
 INK, WRONG = "#1c1c1c", tuple(level / 255 for level in POSITIVE)
@@ -19,6 +23,8 @@ NUM_WORST = 24
 """Images on the page of mistakes."""
 MOST_COLUMNS = 12
 """Images side by side; fewer images make a narrower picture."""
+LETTERS = 14
+"""Of the name of a class; what is beyond is cut."""
 LEAST_WIDTH = 3.6
 """Inches that the title needs."""
 
@@ -30,18 +36,24 @@ def draw_confusion(findings: Findings, path: Path) -> None:
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
+    if len(counts) <= MAX_TABLE:
+        _name_cells(axes, counts, shares, findings.class_names)
+    axes.set(xlabel="predicted", ylabel="true", title=_title(findings))
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    write_picture(path, figure)
+
+
+def _name_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], names: Sequence[str]) -> None:
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = WRONG if row != column else "white" if shares[row, column] > 0.5 else INK
             weight = "bold" if row != column else "normal"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, weight=weight)
     places = range(len(counts))
-    axes.set_xticks(places, findings.class_names)
-    axes.set_yticks(places, findings.class_names)
-    axes.set(xlabel="predicted", ylabel="true", title=_title(findings))
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    write_picture(path, figure)
+    short = [shorten(name, LETTERS) for name in names]
+    axes.set_xticks(places, short, rotation=90 if max(map(len, short)) > 2 else 0)
+    axes.set_yticks(places, short)
 
 
 def draw_predictions(findings: Findings, path: Path) -> None:
@@ -70,14 +82,17 @@ def _draw_images(findings: Findings, indices: Sequence[int], path: Path, title: 
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels:
         panel.set_axis_off()
-    names, judgement = findings.class_names, findings.judgement
+    judgement, names = findings.judgement, [shorten(name, LETTERS) for name in findings.class_names]
+    is_short = max(map(len, names)) <= 3
+    size = 9 if is_short else 6
     for panel, index, picture in zip(panels, indices, findings.pictures(indices), strict=False):
-        panel.imshow(np.array(on_white(picture)), cmap="gray", vmin=0, vmax=255)
+        panel.imshow(np.array(picture), cmap="gray", vmin=0, vmax=255)
         said, true = int(judgement.predictions[index]), int(judgement.labels[index])
         if said == true:
-            panel.set_title(names[said], fontsize=10, color=INK, pad=2)
+            panel.set_title(names[said], fontsize=size + 1, color=INK, pad=2)
         else:
-            panel.set_title(f"{names[said]}, is {names[true]}", fontsize=9, color=WRONG, weight="bold", pad=2)
+            between = ", is " if is_short else "\nis "
+            panel.set_title(names[said] + between + names[true], fontsize=size, color=WRONG, weight="bold", pad=2)
     write_picture(path, figure)
 
 

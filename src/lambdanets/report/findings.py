@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor, nn
+from PIL import Image
+from torch import nn
 
+from lambdanets.data.digits import DigitsConfig
+from lambdanets.layers import PositionTable
 from lambdanets.report.ablation import without_positions
-from lambdanets.report.baselines import BASELINES, StoredImages
+from lambdanets.report.baselines import BASELINES, ImagesInMemory
 from lambdanets.report.inside import Look, look_inside
 from lambdanets.report.interval import wilson_interval
 from lambdanets.report.judgement import Judgement, judge
-from lambdanets.report.picture import as_seen
+from lambdanets.report.picture import as_picture, as_seen
 from lambdanets.training.classification import ClassificationTask
 
 
@@ -41,8 +43,8 @@ class Findings:
 
     task: ClassificationTask
     judgement: Judgement
-    zeroed: Score
-    """The same network with its position tables zeroed."""
+    zeroed: Score | None
+    """The same network with its position tables zeroed; None for one without."""
     baselines: tuple[Score, ...]
     """Plain methods on the same split; none where the images are not in memory."""
     looked_at: int
@@ -56,34 +58,49 @@ class Findings:
 
     @property
     def class_names(self) -> list[str]:
-        """What the classes are called."""
-        return [str(label) for label in range(self.judgement.probabilities.shape[1])]
+        """What the classes are called: by the data, or their numbers."""
+        named = getattr(self.task.judged, "classes", ())
+        return list(named) or [str(label) for label in range(self.judgement.probabilities.shape[1])]
 
-    def pictures(self, indices: Sequence[int]) -> Float[Tensor, "b c y x"]:
-        """Images of the split as the network is given them, pixels in 0…1."""
+    @property
+    def are_digits(self) -> bool:
+        """Whether the images are the scanned digits, of which more is known than of any other data."""
+        return isinstance(self.task.config.data, DigitsConfig)
+
+    def pictures(self, indices: Sequence[int]) -> list[Image.Image]:
+        """Images of the split as the network is given them."""
+        if not indices:
+            return []
         images = self.task.judged.plain(np.array(indices, dtype=np.int64)).images
-        return as_seen(images, self.task.config.data.preprocess)
+        seen = as_seen(images, self.task.config.data.preprocess)
+        return [as_picture(image, is_ink=self.are_digits) for image in seen]
 
 
 def find_out(task: ClassificationTask, model: nn.Module) -> Findings:
     """Judge the model, the model without positions and the plain methods, and look inside."""
     judgement = judge(task, model)
-    zeroed = judge(task, without_positions(model))
     right = (judgement.predictions == judgement.labels).nonzero()[:, 0].tolist()
     looked_at = right[0] if right else 0
     image = task.judged.plain(np.array([looked_at])).images
     return Findings(
         task=task,
         judgement=judgement,
-        zeroed=Score(name="without its position tables", correct=zeroed.correct, total=zeroed.total),
+        zeroed=_zeroed(task, model),
         baselines=_baselines(task),
         looked_at=looked_at,
         look=look_inside(model, task.as_input(image)),
     )
 
 
+def _zeroed(task: ClassificationTask, model: nn.Module) -> Score | None:
+    if not any(isinstance(module, PositionTable) for module in model.modules()):
+        return None
+    judgement = judge(task, without_positions(model))
+    return Score(name="without its position tables", correct=judgement.correct, total=judgement.total)
+
+
 def _baselines(task: ClassificationTask) -> tuple[Score, ...]:
     train, judged = task.train, task.judged
-    if not (isinstance(train, StoredImages) and isinstance(judged, StoredImages)):
+    if not (isinstance(train, ImagesInMemory) and isinstance(judged, ImagesInMemory)):
         return ()
     return tuple(Score(name=n, correct=count(train, judged), total=len(task.judged)) for n, count in BASELINES.items())

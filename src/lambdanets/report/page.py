@@ -27,3 +27,8 @@ def percent(share: float, digits: int = 1) -> str:
 def points(share: float) -> str:
     """A difference of two shares for readers."""
     return f"{share * 100:.1f} percentage points"
+
+
+def shorten(name: str, letters: int) -> str:
+    """The name, cut to so many letters if it is longer."""
+    return name if len(name) <= letters else name[: letters - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -9,7 +9,7 @@ from io import BytesIO
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from lambdanets.preprocess import Preprocess
@@ -28,6 +28,21 @@ def on_white(image: Float[Tensor, "c y x"]) -> Image.Image:
     """Pixels in 0…1 as a picture; grey ones, bright ink on dark, become dark ink on white as on paper."""
     levels = (image * 255).round().byte().numpy()
     return Image.fromarray(255 - levels[0] if len(levels) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0)))
+
+
+def as_picture(image: Float[Tensor, "c y x"], *, is_ink: bool) -> Image.Image:
+    """Pixels in 0…1 as they are looked at: ink as on paper, anything else as it is."""
+    picture = on_white(image)
+    return picture if is_ink or len(image) > 1 else ImageOps.invert(picture)
+
+
+def thumbnail_uri(picture: Image.Image, side: int) -> str:
+    """The picture, made smaller if a side is longer than `side`, as the address of an <img>; as JPEG if it was."""
+    if max(picture.size) <= side:
+        return data_uri(picture)
+    small = picture.copy()
+    small.thumbnail((side, side))
+    return data_uri(small, "JPEG")
 
 
 def signed(weights: NDArray[np.floating], largest: float) -> Image.Image:

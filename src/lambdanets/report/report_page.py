@@ -4,19 +4,31 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Any
 
-from lambdanets.report.chart import line_chart
+from lambdanets.report.course import Course
 from lambdanets.report.figures import NUM_WORST, shown_indices
 from lambdanets.report.findings import Findings, Score
 from lambdanets.report.inside import Look
-from lambdanets.report.page import points, render
-from lambdanets.report.picture import data_uri, on_white, signed
+from lambdanets.report.mixed_up import MAX_TABLE, most_confused, weakest_classes
+from lambdanets.report.page import percent, points, render
+from lambdanets.report.picture import data_uri, signed, thumbnail_uri
 from lambdanets.report.verdict import verdict
-from lambdanets.training.curves import running_mean
 from lambdanets.training.journal import Record
 from lambdanets.training.override import field_names, to_json
+from lambdanets.training.profile import profile_of
 
-MAX_POINTS = 400
-"""Points of a curve on the page; longer ones are thinned."""
+PARTS = {
+    "data": "waiting for the batch",
+    "forward": "",
+    "backward": "",
+    "optimizer": "limit of the gradient and update",
+    "rest": "averaging the weights, counting",
+    "keeping": "records and checkpoints",
+}
+"""The parts of a step, and what they are."""
+THUMBNAIL = 112
+"""Longest side, in pixels, of a picture on the page."""
+FEW = 5
+"""Classes that count as right in the top-5 score."""
 
 
 def report_page(
@@ -29,11 +41,17 @@ def report_page(
     folder: str,
 ) -> str:
     """The page as HTML."""
-    judgement = findings.judgement
+    judgement, config = findings.judgement, findings.task.config
+    course = Course(
+        records=records,
+        num_samples=findings.task.num_samples,
+        batch_size=config.batch_size,
+        split=findings.task.split,
+    )
     looked = _items(findings, [findings.looked_at])[0]
     return render(
         "report.html",
-        config=findings.task.config,
+        config=config,
         split=findings.task.split,
         result=result,
         own=findings.own,
@@ -43,16 +61,23 @@ def report_page(
         num_train=findings.task.num_samples,
         duration=_duration(float(result["train_seconds"] or 0)),
         class_names=findings.class_names,
-        confusion=judgement.confusion.tolist(),
+        are_digits=findings.are_digits,
+        extra=_extra(findings, result),
         num_mistakes=len(judgement.mistakes),
         worst=_items(findings, judgement.mistakes[:NUM_WORST]),
         shown=_items(findings, shown_indices(judgement.total)),
         looked=looked,
-        charts=_charts(records),
+        charts=course.charts,
+        chart_notes=course.notes,
+        profile=profile_of(records),
+        parts=PARTS,
+        on_gpu=config.device != "cpu",
+        longest_name=max(map(len, findings.class_names)),
         command=command,
         environment=[(name, value) for name, value in environment.items() if name != "command"],
-        settings=_settings(findings.task.config),
+        settings=_settings(config),
         folder=folder,
+        **_mixed_up(findings),
         **_look(findings.look),
     )
 
@@ -61,13 +86,13 @@ def _items(findings: Findings, indices: Sequence[int]) -> list[dict[str, Any]]:
     """Images of the split with what was said of them."""
     names, judgement = findings.class_names, findings.judgement
     items = []
-    for index, picture in zip(indices, findings.pictures(indices) if indices else (), strict=True):
+    for index, picture in zip(indices, findings.pictures(indices), strict=True):
         said, true = int(judgement.predictions[index]), int(judgement.labels[index])
         probabilities = judgement.probabilities[index]
         items.append({
             "index": index, "said": names[said], "truth": names[true],
             "sure": float(probabilities[said]), "given": float(probabilities[true]),
-            "uri": data_uri(on_white(picture)), "width": picture.shape[-1], "height": picture.shape[-2],
+            "uri": thumbnail_uri(picture, THUMBNAIL), "width": picture.width, "height": picture.height,
         })  # fmt: skip
     return items
 
@@ -84,8 +109,10 @@ def _against(findings: Findings) -> dict[str, Any] | None:
     return _comparison("Against plain methods", findings.own, findings.baselines, caption)
 
 
-def _ablation(findings: Findings) -> dict[str, Any]:
+def _ablation(findings: Findings) -> dict[str, Any] | None:
     """The network beside itself without positions."""
+    if findings.zeroed is None:
+        return None
     lost = findings.own.accuracy - findings.zeroed.accuracy
     caption = (
         "The same weights, but every position table set to zero after training: the network still sees what is in the "
@@ -98,6 +125,25 @@ def _comparison(heading: str, own: Score, others: Sequence[Score], caption: str)
     ordered = sorted(others, key=lambda score: -score.accuracy)
     scale = _scale(min(score.interval[0] for score in (own, *others)))
     return {"heading": heading, "others": ordered, "caption": caption, **scale}
+
+
+def _extra(findings: Findings, result: Record) -> list[tuple[str, str]]:
+    """Further facts of the judgement, where there is something to say."""
+    split, found = findings.task.split, []
+    among_five, unreadable = (result.get(f"{split}_{name}") for name in ("top5_correct", "unreadable"))
+    if among_five is not None and len(findings.class_names) > 2 * FEW:
+        found.append(("among its first five", percent(int(among_five) / findings.own.total)))
+    if unreadable:
+        found.append(("unreadable, counted as wrong", f"{int(unreadable):,}"))
+    return found
+
+
+def _mixed_up(findings: Findings) -> dict[str, Any]:
+    """The table of true against predicted classes; of many classes, those most mixed up and those most often missed."""
+    names, counts = findings.class_names, findings.judgement.confusion
+    if len(names) <= MAX_TABLE:
+        return {"confusion": counts.tolist(), "pairs": [], "weakest": []}
+    return {"confusion": None, "pairs": most_confused(counts, names), "weakest": weakest_classes(counts, names)}
 
 
 def _scale(lowest: float) -> dict[str, Any]:
@@ -129,23 +175,6 @@ def _look(look: Look | None) -> dict[str, Any]:
     return {"look": look, "look_place": ";".join(f"{side}:{share:.4%}" for side, share in place.items()), **maps}
 
 
-def _charts(records: Sequence[Record]) -> list[tuple[str, str]]:
-    steps = [record for record in records if record["event"] == "step"]
-    steps = steps[:: -(-len(steps) // MAX_POINTS) or 1]
-    if len(steps) < 2:
-        return []
-    epochs = [_number(record, "epoch") for record in steps]
-    charts = []
-    for title in ("loss", "accuracy", "learning rate"):
-        values = [_number(record, title.replace(" ", "_")) for record in steps]
-        lines = {"mean": values} if title == "learning rate" else {"each": values, "mean": running_mean(values)}
-        if title == "accuracy":
-            lines = {name: [100 * value for value in line] for name, line in lines.items()}
-        heading = "Accuracy, %" if title == "accuracy" else title.capitalize()
-        charts.append((heading, line_chart(epochs, lines, x_label="epoch", label=f"{title} by epoch")))
-    return charts
-
-
 def _settings(config: object) -> list[tuple[str, Any]]:
     """Every field of the config by its dotted name, and its value."""
     rows, stored = [], to_json(config)
@@ -159,8 +188,3 @@ def _settings(config: object) -> list[tuple[str, Any]]:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-def _number(record: Record, name: str) -> float:
-    value = record.get(name)
-    return float("nan") if value is None else float(value)

@@ -1,5 +1,6 @@
 """curves.png: how loss, accuracy and learning rate went, drawn without a display."""
 
+import math
 from pathlib import Path
 
 from lambdanets.training.journal import Record
@@ -29,11 +30,12 @@ def draw_curves(records: list[Record], path: Path, *, title: str) -> None:
 
 
 def running_mean(values: list[float], memory: float = 0.9) -> list[float]:
-    """Each value blended with those before it; the start is not pulled towards zero."""
+    """Each value blended with those before it; the start is not pulled towards zero. What is no number is passed over."""
     means, total, weight = [], 0.0, 0.0
     for value in values:
-        total, weight = memory * total + value, memory * weight + 1
-        means.append(total / weight)
+        if math.isfinite(value):
+            total, weight = memory * total + value, memory * weight + 1
+        means.append(total / weight if weight else math.nan)
     return means
 
 
