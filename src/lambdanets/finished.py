@@ -5,23 +5,30 @@ Letters: b batch, y rows and x columns of pixels.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from lambdanets import __version__
+from lambdanets.data.augment import enough_pixels, unvaried
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.data.images import read_image
 from lambdanets.data.scan import ENOUGH_SIDE, digit_inputs
+from lambdanets.data.source import available_splits, open_source
+from lambdanets.data.stored import StoredConfig, with_classes
 from lambdanets.models import load_weights
+from lambdanets.models.weights import stored_shape
 from lambdanets.recipes.registry import find_recipe
-from lambdanets.training.classification import ClassificationTask
+from lambdanets.training.classification import ClassificationConfig, ClassificationTask
 from lambdanets.training.config import Config
 from lambdanets.training.distributed import ALONE
 from lambdanets.training.folder import RunFolder, read_config
@@ -36,29 +43,86 @@ class FinishedRun:
 
     folder: RunFolder
     config: Config
-    task: ClassificationTask
+    class_names: tuple[str, ...]
+    """What the classes are called, in the order of the logits."""
     model: nn.Module
     """The trained network, in eval mode."""
     result: Record
     """What its result.json says."""
+    blank: ClassificationTask = field(repr=False)
+    """Its task without any pictures."""
+
+    @cached_property
+    def task(self) -> ClassificationTask:
+        """Its task with the data that it was trained on, which is looked for when this is first asked for.
+
+        Raises:
+            ValueError: the data is no longer there, or not the same.
+        """
+        try:
+            task = self.config.task.build(self.config, ALONE)
+        except ValueError as error:
+            raise ValueError(f"{error} If the run's pictures are elsewhere now, name them: --data PATH.") from error
+        assert isinstance(task, ClassificationTask)
+        if task.class_names != self.class_names:
+            raise ValueError(
+                f"the data of {self.folder.path} has other classes than when it was trained: put it back as it was, "
+                "or judge the run on other data with --data PATH."
+            )
+        return replace(task, begin_from=None)
+
+    def task_on(self, data: Path | str) -> ClassificationTask:
+        """Its task, judged on other pictures: their split val, or test, or all where they have no splits.
+
+        Raises:
+            ValueError: the run was not trained on pictures in files, there are none, or they have other classes.
+        """
+        path, config = Path(data), self._stored("--data")
+        split = next((name for name in ("val", "test") if name in available_splits(path)), None)
+        judged = with_classes(replace(config, path=str(path)).all_of(open_source(path, split)), self.class_names)
+        return replace(self.blank, judged=judged, split="validation" if split == "val" else "test")
+
+    def at_resolution(self, task: ClassificationTask, side: int) -> ClassificationTask:
+        """One of the tasks above, its pictures seen at another size.
+
+        Raises:
+            ValueError: a size that no picture can have, or the run was not trained on pictures in files.
+        """
+        config = replace(self._stored("--resolutions"), image_size=side)
+        return replace(task, judged=task.judged.at_size(config.image_size))  # type: ignore[attr-defined]
 
     def read(self, path: Path | str) -> Image.Image:
         """The picture in an image file, as large as `inputs` can use it; ImageError for a file that gives none."""
-        return read_image(Path(path), enough=ENOUGH_SIDE)
+        data = self.config.data
+        if isinstance(data, DigitsConfig):
+            return read_image(Path(path), enough=ENOUGH_SIDE)
+        limit = {"max_pixels": data.max_pixels} if isinstance(data, StoredConfig) else {}
+        return read_image(Path(path), enough=enough_pixels(data.preprocess), **limit)
 
     def inputs(self, pictures: Sequence[Image.Image]) -> Float[Tensor, "b c y x"]:
-        """What the network is to be given for these pictures, on its device: they go the way of its training images.
+        """What the network is to be given for these pictures, on its device: they go the way of its judged images."""
+        data = self.config.data
+        if isinstance(data, DigitsConfig):
+            return digit_inputs(pictures, data).to(self.config.device)
+        pixels = torch.stack([unvaried(picture, data.preprocess) for picture in pictures])
+        return data.preprocess.normalize(pixels.float().div_(255)).to(self.config.device)
 
-        Raises:
-            ValueError: the run was trained on data for which no such way is known.
-        """
-        if not isinstance(self.config.data, DigitsConfig):
-            raise ValueError(f"{self.folder.path} is a run of '{self.config.recipe}', which reads no pictures yet.")
-        return digit_inputs(pictures, self.config.data).to(self.config.device)
+    def logits(self, inputs: Float[Tensor, "b c y x"]) -> Float[Tensor, "b classes"]:
+        """What the network says of these inputs."""
+        return self.blank.logits(self.model, inputs)
+
+    def _stored(self, option: str) -> StoredConfig:
+        """The data's config, if it is one of pictures in files."""
+        if not isinstance(self.config.data, StoredConfig):
+            raise ValueError(
+                f"{option}: {self.folder.path} is a run of '{self.config.recipe}', which is judged on its own data, at "
+                f"its own size: leave {option} out."
+            )
+        return self.config.data
 
 
 def load_run(path: Path | str, device: str | None = None) -> FinishedRun:
-    """The run that `lambdanets train` left in a folder; nothing is written.
+    """The run that `lambdanets train` left in a folder; nothing is written, and its data need not be there.
 
     Sets the number of CPU threads to the run's, so that it gives its bits. `device` is where the network shall be; by
     default where it was trained.
@@ -77,12 +141,54 @@ def load_run(path: Path | str, device: str | None = None) -> FinishedRun:
     result = _result_of(folder, config)
     check_device(config.device)
     torch.set_num_threads(config.num_threads)
-    task = config.task.build(config, ALONE)
-    if not isinstance(task, ClassificationTask):
+    if not isinstance(config.task, ClassificationConfig):
         raise ValueError(f"{path} is a run of '{config.recipe}', which does not classify images.")
-    model = task.build_model()
+    names = _class_names(folder)
+    nothing = _NoImages(classes=names, num_channels=config.data.preprocess.channels)
+    blank = ClassificationTask(
+        train=nothing, judged=nothing, split="test", config=config, ranks=ALONE, label_smoothing=0.0
+    )
+    model = blank.build_model()
     load_weights(model, folder.weights)
-    return FinishedRun(folder=folder, config=config, task=task, model=model.eval(), result=result)
+    return FinishedRun(folder=folder, config=config, class_names=names, model=model.eval(), result=result, blank=blank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NoImages:
+    """A split without images, of which only classes and channels are known."""
+
+    classes: tuple[str, ...]
+    num_channels: int
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def __len__(self) -> int:
+        return 0
+
+    def plain(self, indices: NDArray[np.int64]) -> NoReturn:
+        """Nothing can be asked of it."""
+        raise IndexError("a split without images was asked for some")
+
+    def augmented(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int) -> NoReturn:
+        """Nothing either."""
+        self.plain(indices)
+
+
+def _class_names(folder: RunFolder) -> tuple[str, ...]:
+    """Those that the run keeps; numbers for a run that keeps none, as many as its weights tell apart."""
+    if not folder.classes.exists():
+        shape = stored_shape(folder.weights, "classifier.weight") if folder.weights.is_file() else None
+        return tuple(str(number) for number in range(shape[0] if shape else 0))
+    try:
+        names = json.loads(folder.classes.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder.classes} cannot be read ({error}): put it back as it was.") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{folder.classes}: wanted a list of names: put it back as it was.")
+    return tuple(names)
 
 
 def _config_of(folder: RunFolder) -> Config:

@@ -121,6 +121,7 @@ def test_a_finished_folder_says_everything(tmp_path: Path) -> None:
     result = finish_run(run, folder)
     assert {path.name for path in folder.path.iterdir()} == {
         "config.json",
+        "classes.json",
         "environment.json",
         "metrics.jsonl",
         "checkpoints",

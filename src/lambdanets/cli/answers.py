@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from lambdanets.cli.table import print_rows
+from lambdanets.data.digits import DigitsConfig
 from lambdanets.data.images import ImageError
 from lambdanets.data.scan import has_ink
 from lambdanets.finished import FinishedRun
@@ -51,13 +52,15 @@ def _answer(path: Path, run: FinishedRun) -> Answer:
     inputs = run.inputs([picture])
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     seen = as_seen(inputs.cpu(), run.config.data.preprocess)[0]
-    if not has_ink(seen):
+    if isinstance(run.config.data, DigitsConfig) and not has_ink(seen):
         return Answer(path=path, given=picture, seen=seen)
-    probabilities = run.task.logits(run.model, inputs).softmax(1)[0].cpu()
+    probabilities = run.logits(inputs).softmax(1)[0].cpu()
     best = probabilities.topk(min(NUM_TOP, len(probabilities)))
     return Answer(
         path=path,
-        top=tuple((str(label), share) for share, label in zip(*map(torch.Tensor.tolist, best), strict=True)),
+        top=tuple(
+            (run.class_names[label], share) for share, label in zip(*map(torch.Tensor.tolist, best), strict=True)
+        ),
         given=picture,
         seen=seen,
     )
@@ -79,4 +82,4 @@ def _cells(answer: Answer) -> Iterator[str]:
     elif not answer.top:
         yield NO_INK
     for name, share in answer.top:
-        yield f"{name} {share:.1%}"
+        yield f"{printable(name)} {share:.1%}"

@@ -13,31 +13,56 @@ def evaluate(
     run: Path,
     /,
     *,
+    data: Path | None = None,
+    resolutions: str | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
     report: Annotated[bool, Parameter(negative=())] = False,
     device: str | None = None,
 ) -> None:
-    """Judge a finished run on the images that its training kept for that.
+    """Judge a finished run on the images that its training kept for that, or on others.
 
     Example: lambdanets evaluate runs/first
 
+    Tells top-1 and top-5 accuracy, how far confidence and accuracy are apart (calibration error, 15 bins), and each
+    class. An image that cannot be read counts as wrong and is named.
+
     Args:
         run: Folder of a finished run.
+        data: Other labelled pictures, in any form that train takes: their split val, or test, or all without splits.
+        resolutions: Also judge at these image sizes, such as 160,192,224.
         json_: Print one line of JSON in place of the table.
         report: Write the run's pictures and its report.html anew.
         device: Where the network runs: cpu or cuda; by default where it was trained.
     """
-    from lambdanets.cli.scores import describe_scores, scores_of
+    from lambdanets.cli.scores import describe_scores, describe_sizes, scores_by_size, scores_of
     from lambdanets.finished import load_run
     from lambdanets.report.judgement import judge
 
     with mistakes_reported():
+        if report and data is not None:
+            raise ValueError("--report: a run's report is about its own data: leave --data or --report out.")
+        sides = _sides(resolutions)
         finished = load_run(run, device)
+        task = finished.task if data is None else finished.task_on(data)
+        tasks = {side: finished.at_resolution(task, side) for side in sides}
         if report:
             from lambdanets.report.write import write_report  # loads what draws, which takes a second
 
-            judgement = write_report(finished.task, finished.model, finished.folder).judgement
+            judgement = write_report(task, finished.model, finished.folder).judgement
         else:
-            judgement = judge(finished.task, finished.model)
-    scores = scores_of(judgement, finished)
-    print(json.dumps(scores) if json_ else describe_scores(scores, judgement, finished))
+            judgement = judge(task, finished.model)
+        by_size = {side: judge(resized, finished.model) for side, resized in tasks.items()}
+    scores = scores_of(judgement, finished, task.split, own_data=data is None)
+    if json_:
+        print(json.dumps(scores | ({"resolutions": scores_by_size(by_size)} if by_size else {})))
+        return
+    print(describe_scores(scores, judgement, finished, task.split))
+    if by_size:
+        print(describe_sizes(by_size))
+
+
+def _sides(text: str | None) -> list[int]:
+    try:
+        return [] if text is None else [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--resolutions: got '{text}', wanted image sizes, such as 160,192,224.") from None

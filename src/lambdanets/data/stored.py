@@ -241,7 +241,9 @@ def split_up(whole: StoredImages, others: dict[str, StoredImages], holdout: floa
         ValueError: a label is missing, the splits' classes do not fit, nothing is there to judge on or to train with.
     """
     _check_labels(whole)
-    validation, test = (_with_classes(others[name], whole) if name in others else None for name in ("val", "test"))
+    validation, test = (
+        with_classes(others[name], whole.classes) if name in others else None for name in ("val", "test")
+    )
     if not holdout:
         if validation is None and test is None:
             raise ValueError(
@@ -278,15 +280,19 @@ def _check_labels(split: StoredImages) -> None:
         )
 
 
-def _with_classes(split: StoredImages, train: StoredImages) -> StoredImages:
-    """The split with the labels that the training classes have; it may lack some of them."""
-    strangers = sorted(set(split.classes) - set(train.classes))
+def with_classes(split: StoredImages, classes: tuple[str, ...]) -> StoredImages:
+    """The split with the labels that these classes, which were trained, have; it may lack some of them.
+
+    Raises:
+        ValueError: it has others, or a picture without a label.
+    """
+    strangers = sorted(set(split.classes) - set(classes))
     if strangers:
         raise ValueError(
             f"{len(strangers)} classes are to be judged but not trained, the first is {printable(strangers[0])}: give "
             "both splits the same class names."
         )
-    places = np.array([train.classes.index(name) for name in split.classes], dtype=np.int64)
-    judged = replace(split, classes=train.classes, labels=places[split.labels] if len(places) else split.labels)
+    places = np.array([classes.index(name) for name in split.classes], dtype=np.int64)
+    judged = replace(split, classes=classes, labels=places[split.labels] if len(places) else split.labels)
     _check_labels(replace(judged, labels=np.where(split.labels < 0, -1, judged.labels)))
     return judged

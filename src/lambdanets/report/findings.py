@@ -58,9 +58,8 @@ class Findings:
 
     @property
     def class_names(self) -> list[str]:
-        """What the classes are called: by the data, or their numbers."""
-        named = getattr(self.task.judged, "classes", ())
-        return list(named) or [str(label) for label in range(self.judgement.probabilities.shape[1])]
+        """What the classes are called."""
+        return list(self.task.class_names)
 
     @property
     def are_digits(self) -> bool:

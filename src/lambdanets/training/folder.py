@@ -25,6 +25,11 @@ class RunFolder:
         return self.path / "command.txt"
 
     @property
+    def classes(self) -> Path:
+        """What the classes are called, in the order of the labels: a JSON list, so that the data can be left behind."""
+        return self.path / "classes.json"
+
+    @property
     def environment(self) -> Path:
         """Versions, machine and threads."""
         return self.path / "environment.json"
@@ -70,7 +75,8 @@ class RunFolder:
         return self.path / "result.json"
 
 
-UNFINISHED = (".writable", "environment.json", "environment.json.*.tmp", "config.json.*.tmp")
+_PREPARED = ("environment.json", "classes.json", "config.json")
+UNFINISHED = (".writable", *_PREPARED[:2], *(f"{name}.*.tmp" for name in _PREPARED))
 """What is in a folder whose run was killed before it had begun; it may be written over."""
 
 

@@ -38,7 +38,7 @@ def write_result(folder: RunFolder, result: Record) -> None:
         NotWrittenError: one of them cannot be written.
     """
     text = (json.dumps(result) + "\n").encode()
-    lasting = (folder.config, folder.environment, folder.metrics, folder.weights, folder.curves)
+    lasting = (folder.config, folder.classes, folder.environment, folder.metrics, folder.weights, folder.curves)
     sums = {path.name: sum_of(path) for path in lasting if path.exists()}
     write_manifest(folder.path / MANIFEST, {"format": 1}, {**sums, folder.result.name: sum_of_bytes(text)})
     write_whole(folder.result, text)
@@ -86,7 +86,7 @@ def _results(folder: RunFolder) -> Iterator[Finding]:
         wrong = _difference(folder.path / name, written)
         if name == folder.config.name and recipe == "RECIPE":
             continue  # told above
-        lasting = name in (folder.config.name, folder.environment.name, folder.metrics.name)
+        lasting = name in (folder.config.name, folder.classes.name, folder.environment.name, folder.metrics.name)
         yield Finding(name=name, wrong=wrong, way_out=("put it back as it was" if lasting else again) if wrong else "")
 
 
