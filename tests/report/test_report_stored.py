@@ -1,4 +1,4 @@
-"""The report of a run on pictures from a disk, in colour, with class names, without plain methods; or of many classes."""
+"""The report of a run on pictures from a disk: in colour, with class names, without plain methods; of many classes."""
 
 import base64
 import html

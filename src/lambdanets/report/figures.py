@@ -23,7 +23,7 @@ NUM_WORST = 24
 """Images on the page of mistakes."""
 MOST_COLUMNS = 12
 """Images side by side; fewer images make a narrower picture."""
-LETTERS = 14
+LETTERS = 12
 """Of the name of a class; what is beyond is cut."""
 LEAST_WIDTH = 3.6
 """Inches that the title needs."""

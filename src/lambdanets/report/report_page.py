@@ -48,7 +48,7 @@ def report_page(
         batch_size=config.batch_size,
         split=findings.task.split,
     )
-    looked = _items(findings, [findings.looked_at])[0]
+    looked, looked_small = (_items(findings, [findings.looked_at], side)[0] for side in (2 * THUMBNAIL, THUMBNAIL))
     return render(
         "report.html",
         config=config,
@@ -67,6 +67,7 @@ def report_page(
         worst=_items(findings, judgement.mistakes[:NUM_WORST]),
         shown=_items(findings, shown_indices(judgement.total)),
         looked=looked,
+        looked_small=looked_small,
         charts=course.charts,
         chart_notes=course.notes,
         profile=profile_of(records),
@@ -82,7 +83,7 @@ def report_page(
     )
 
 
-def _items(findings: Findings, indices: Sequence[int]) -> list[dict[str, Any]]:
+def _items(findings: Findings, indices: Sequence[int], side: int = THUMBNAIL) -> list[dict[str, Any]]:
     """Images of the split with what was said of them."""
     names, judgement = findings.class_names, findings.judgement
     items = []
@@ -92,7 +93,7 @@ def _items(findings: Findings, indices: Sequence[int]) -> list[dict[str, Any]]:
         items.append({
             "index": index, "said": names[said], "truth": names[true],
             "sure": float(probabilities[said]), "given": float(probabilities[true]),
-            "uri": thumbnail_uri(picture, THUMBNAIL), "width": picture.width, "height": picture.height,
+            "uri": thumbnail_uri(picture, side), "width": picture.width, "height": picture.height,
         })  # fmt: skip
     return items
 
