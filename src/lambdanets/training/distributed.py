@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lambdanets.faults import become_rank, reach
 from lambdanets.training.line import LOOPBACK
 from lambdanets.training.member import Member
-from lambdanets.training.watchdog import EndsWithFirstError, Watchdog, tell, watched
+from lambdanets.training.watchdog import Watchdog, tell, watched
 
 Result = TypeVar("Result")
 
@@ -93,7 +93,7 @@ class Ranks:
             raise
         dist.broadcast_object_list(told, 0)
         if told[0] == _FAILED:
-            raise EndsWithFirstError(_EXIT_WITH_FIRST)
+            raise SystemExit(_EXIT_WITH_FIRST)
         return told[0]
 
 

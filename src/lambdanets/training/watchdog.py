@@ -129,7 +129,7 @@ class Watchdog:
                 self._forget(rank)
                 return
             if word == _FAILED:
-                self._lose(rank, f"failed: {rest}")
+                self._lose(rank, f"failed: {rest.rstrip('.')}")
             elif word == _LOST:
                 number, hangs, why = rest.split("|", 2)
                 self._lose(int(number), why, hangs=hangs == "True", told=True)
@@ -175,13 +175,6 @@ def watched(watchdog: Watchdog) -> Iterator[None]:
         watchdog.leave()
 
 
-class EndsWithFirstError(SystemExit):
-    """Raised on all other processes where the first one has said what is wrong."""
-
-
 def _failure(error: BaseException) -> str | None:
-    """What went wrong in words; None for an end that was asked for, or is explained elsewhere."""
-    if isinstance(error, SystemExit):
-        asked = isinstance(error, EndsWithFirstError) or not isinstance(error.code, int) or error.code > 128
-        return None if asked else f"it ended with exit code {error.code}"
-    return None if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+    """What went wrong in words; None for an end whose reason is told already, or that was asked for."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None
