@@ -94,6 +94,14 @@ def test_classes_have_their_names_and_digits_are_not_spoken_of(reported: Reporte
     assert reported.findings.baselines == ()
 
 
+def test_what_cannot_be_read_is_wrong_and_named(reported: Reported) -> None:
+    text = words_of(reported.page)
+    assert "unreadable , is grass green" in text
+    assert "unreadable, counted as wrong 1" in text
+    assert "0.png" in text
+    assert reported.findings.judgement.correct == reported.findings.own.correct <= 17
+
+
 def test_pictures_are_in_colour_and_light(reported: Reported) -> None:
     pictures = [
         Image.open(BytesIO(base64.b64decode(content)))

@@ -88,7 +88,9 @@ def _draw_images(findings: Findings, indices: Sequence[int], path: Path, title: 
     for panel, index, picture in zip(panels, indices, findings.pictures(indices), strict=False):
         panel.imshow(np.array(picture), cmap="gray", vmin=0, vmax=255)
         said, true = int(judgement.predictions[index]), int(judgement.labels[index])
-        if said == true:
+        if not judgement.is_readable(index):
+            panel.set_title(f"unreadable\n{names[true]}", fontsize=size, color=WRONG, weight="bold", pad=2)
+        elif said == true:
             panel.set_title(names[said], fontsize=size + 1, color=INK, pad=2)
         else:
             between = ", is " if is_short else "\nis "

@@ -78,7 +78,7 @@ class Findings:
 def find_out(task: ClassificationTask, model: nn.Module) -> Findings:
     """Judge the model, the model without positions and the plain methods, and look inside."""
     judgement = judge(task, model)
-    right = (judgement.predictions == judgement.labels).nonzero()[:, 0].tolist()
+    right = judgement.right.nonzero()[:, 0].tolist()
     looked_at = right[0] if right else 0
     image = task.judged.plain(np.array([looked_at])).images
     return Findings(

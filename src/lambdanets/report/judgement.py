@@ -85,6 +85,10 @@ class Judgement:
         given = self.probabilities[wrong, self.labels[wrong]]
         return wrong[given.argsort(stable=True)].tolist()
 
+    def is_readable(self, index: int) -> bool:
+        """Whether an image could be read."""
+        return self.readable is None or bool(self.readable[index])
+
     def _right_within(self, k: int) -> Bool[Tensor, " n"]:
         return right_within(self.probabilities, self.labels, self._readable(), k)
 

@@ -45,9 +45,8 @@ def most_confused(counts: Int[NDArray, "c c"], names: list[str]) -> list[Pair]:
     ]
 
 
-def weakest_classes(counts: Int[NDArray, "c c"], names: list[str]) -> list[WeakClass]:
+def weakest_classes(correct: Int[NDArray, " c"], totals: Int[NDArray, " c"], names: list[str]) -> list[WeakClass]:
     """At most NUM_WEAK classes with any mistakes, those of the least share right first."""
-    correct, totals = counts.diagonal(), counts.sum(1)
     order = np.argsort(correct / totals.clip(1), kind="stable")
     found = [WeakClass(name=names[c], correct=int(correct[c]), total=int(totals[c])) for c in order.tolist()]
     return [weak for weak in found if weak.correct < weak.total][:NUM_WEAK]

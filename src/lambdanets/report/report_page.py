@@ -1,7 +1,7 @@
 """report.html: the findings of a run and the run itself, put into words and pictures."""
 
 from collections.abc import Mapping, Sequence
-from math import floor
+from math import floor, isnan
 from typing import Any
 
 from lambdanets.report.course import Course
@@ -12,6 +12,7 @@ from lambdanets.report.mixed_up import MAX_TABLE, most_confused, weakest_classes
 from lambdanets.report.page import percent, points, render
 from lambdanets.report.picture import data_uri, signed, thumbnail_uri
 from lambdanets.report.verdict import verdict
+from lambdanets.training.evaluation import FIVE
 from lambdanets.training.journal import Record
 from lambdanets.training.override import field_names, to_json
 from lambdanets.training.profile import profile_of
@@ -27,8 +28,8 @@ PARTS = {
 """The parts of a step, and what they are."""
 THUMBNAIL = 112
 """Longest side, in pixels, of a picture on the page."""
-FEW = 5
-"""Classes that count as right in the top-5 score."""
+NUM_UNREAD = 10
+"""Unreadable pictures that are named."""
 
 
 def report_page(
@@ -62,7 +63,9 @@ def report_page(
         duration=_duration(float(result["train_seconds"] or 0)),
         class_names=findings.class_names,
         are_digits=findings.are_digits,
-        extra=_extra(findings, result),
+        extra=_extra(findings),
+        unread=judgement.notes,
+        num_unread_shown=NUM_UNREAD,
         num_mistakes=len(judgement.mistakes),
         worst=_items(findings, judgement.mistakes[:NUM_WORST]),
         shown=_items(findings, shown_indices(judgement.total)),
@@ -89,9 +92,10 @@ def _items(findings: Findings, indices: Sequence[int], side: int = THUMBNAIL) ->
     items = []
     for index, picture in zip(indices, findings.pictures(indices), strict=True):
         said, true = int(judgement.predictions[index]), int(judgement.labels[index])
-        probabilities = judgement.probabilities[index]
+        probabilities, is_read = judgement.probabilities[index], judgement.is_readable(index)
         items.append({
-            "index": index, "said": names[said], "truth": names[true],
+            "index": index, "said": names[said], "truth": names[true], "is_read": is_read,
+            "is_right": is_read and said == true,
             "sure": float(probabilities[said]), "given": float(probabilities[true]),
             "uri": thumbnail_uri(picture, side), "width": picture.width, "height": picture.height,
         })  # fmt: skip
@@ -128,14 +132,15 @@ def _comparison(heading: str, own: Score, others: Sequence[Score], caption: str)
     return {"heading": heading, "others": ordered, "caption": caption, **scale}
 
 
-def _extra(findings: Findings, result: Record) -> list[tuple[str, str]]:
+def _extra(findings: Findings) -> list[tuple[str, str]]:
     """Further facts of the judgement, where there is something to say."""
-    split, found = findings.task.split, []
-    among_five, unreadable = (result.get(f"{split}_{name}") for name in ("top5_correct", "unreadable"))
-    if among_five is not None and len(findings.class_names) > 2 * FEW:
-        found.append(("among its first five", percent(int(among_five) / findings.own.total)))
-    if unreadable:
-        found.append(("unreadable, counted as wrong", f"{int(unreadable):,}"))
+    judgement, found = findings.judgement, []
+    if len(findings.class_names) > 2 * FIVE:
+        found.append(("among its first five", percent(judgement.top5_correct / judgement.total)))
+    if not isnan(judgement.calibration_error):
+        found.append(("calibration error", percent(judgement.calibration_error)))
+    if judgement.notes:
+        found.append(("unreadable, counted as wrong", f"{len(judgement.notes):,}"))
     return found
 
 
@@ -144,7 +149,8 @@ def _mixed_up(findings: Findings) -> dict[str, Any]:
     names, counts = findings.class_names, findings.judgement.confusion
     if len(names) <= MAX_TABLE:
         return {"confusion": counts.tolist(), "pairs": [], "weakest": []}
-    return {"confusion": None, "pairs": most_confused(counts, names), "weakest": weakest_classes(counts, names)}
+    weak = weakest_classes(counts.diagonal(), findings.judgement.class_totals, names)
+    return {"confusion": None, "pairs": most_confused(counts, names), "weakest": weak}
 
 
 def _scale(lowest: float) -> dict[str, Any]:
