@@ -11,7 +11,7 @@ from lambdanets.cli import main
 from lambdanets.cli.empty_word import check_words
 from lambdanets.cli.mistakes import LONGEST, report_mistake, sentence, shortened
 from lambdanets.cli.stored_help import FOLDER
-from lambdanets.recipes.registry import find_recipe
+from lambdanets.recipes.registry import RECIPES, find_recipe
 from lambdanets.training.override import field_names
 
 
@@ -66,9 +66,13 @@ def test_a_field_may_be_empty() -> None:
     check_words(["train", "--set", "model_options.global_pool=", "--set=model_options.global_pool="])
 
 
-def test_the_help_of_train_lists_every_field() -> None:
+def test_the_help_of_train_lists_every_recipe_and_every_field() -> None:
     shown = " ".join((FOLDER / "train.txt").read_text(encoding="utf-8").replace("│", " ").split())
     assert f"The fields are {', '.join(field_names(find_recipe('digits')))}." in shown
+    assert all(recipe in shown for recipe in RECIPES)
+    listed = {field for recipe in RECIPES for field in field_names(find_recipe(recipe))}
+    words = set(shown.replace(",", " ").replace(";", " ").replace(". ", " ").removesuffix(".").split())
+    assert {field for field in listed if field not in words} <= {"device"}  # ends a sentence
 
 
 @pytest.mark.parametrize(
