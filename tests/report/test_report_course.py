@@ -90,3 +90,10 @@ def test_a_running_mean_passes_over_what_is_no_number() -> None:
     means = running_mean([float("nan"), 1.0, float("nan"), 1.0])
     assert means[0] != means[0]
     assert means[1:] == [1.0, 1.0, 1.0]
+
+
+def test_what_is_measured_once_in_a_while_is_one_line() -> None:
+    steps = [step(number, average_distance=0.01 if number % 10 == 0 else None) for number in range(1, 41)]
+    chart = dict(course(*steps).charts)["Averaged weights: distance, %"]
+    (line,) = parts(chart, "mean")
+    assert len(line.attrib["points"].split()) == 4

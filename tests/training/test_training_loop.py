@@ -14,6 +14,7 @@ from lambdanets.training.distributed import ALONE
 from lambdanets.training.journal import Record
 from lambdanets.training.loop import fit
 from lambdanets.training.override import with_assignments
+from lambdanets.training.profile import PARTS
 from lambdanets.training.schedule import learning_rate_at
 from lambdanets.training.snapshot import NotFiniteError, check_finite_state
 from lambdanets.training.state import TrainingState
@@ -121,7 +122,7 @@ def test_the_times_of_a_step_add_up() -> None:
     task, config, host = Line(), configured(), InMemory()
     fit(start(task, config), task, config, ranks=ALONE, host=host)
     for record in host.records:
-        parts = [float(record[f"{name}_seconds"] or 0) for name in ("data", "forward", "backward", "optimizer", "rest")]
+        parts = [float(record[f"{name}_seconds"] or 0) for name in PARTS]
         assert sum(parts) == pytest.approx(record["seconds"])
         assert min(parts) > 0
 

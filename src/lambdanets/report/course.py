@@ -76,8 +76,10 @@ class Course:
         return self._chart(f"{name} by epoch", curves)
 
     def _distance(self) -> str:
-        values = [100 * _number(step, "average_distance") for step in self.steps]
-        return self._chart("distance of the averaged weights", self._curve("mean", values), from_zero=True)
+        """Measured once in several steps."""
+        steps = [step for step in self.steps if step.get("average_distance") is not None]
+        values = [100 * _number(step, "average_distance") for step in steps]
+        return self._chart("distance of the averaged weights", self._curve("mean", values, steps), from_zero=True)
 
     def _chart(self, label: str, curves: list[Curve], *, is_log: bool = False, from_zero: bool = False) -> str:
         """The chart; nothing where it would be empty or all zero."""
@@ -96,9 +98,9 @@ class Course:
     def _smooth(self, name: str) -> list[Curve]:
         return self._curve("mean", [_number(step, name) for step in self.steps])
 
-    def _curve(self, name: str, values: list[float]) -> list[Curve]:
-        every = -(-len(values) // MAX_POINTS)
-        epochs = [self._epoch(step) for step in self.steps]
+    def _curve(self, name: str, values: list[float], steps: list[Record] | None = None) -> list[Curve]:
+        every = -(-len(values) // MAX_POINTS) or 1
+        epochs = [self._epoch(step) for step in (self.steps if steps is None else steps)]
         return [Curve(name, epochs[::every], values[::every])]
 
     @property
