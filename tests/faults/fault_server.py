@@ -6,9 +6,11 @@ of seconds and a name, and a `limit` in seconds. The answer is a list of how eac
 """
 
 import dataclasses
-import hashlib
 import json
 import multiprocessing
+import os
+import pty
+import select
 import socket
 import sys
 import tempfile
@@ -32,10 +34,11 @@ from lambdanets.faults import Fault, arm
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.config import Config
 from lambdanets.training.distributed import joined_ranks
+from lambdanets.training.fingerprint import fingerprint
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.host import Watcher
 from lambdanets.training.override import with_assignments
-from lambdanets.training.run import Run, begin_run, prepare_run, resume_run, train_run
+from lambdanets.training.run import begin_run, prepare_run, resume_run, train_run
 
 LOADED = (lambdanets.cli.app, lambdanets.cli.choice, lambdanets.cli.training, lambdanets.report.write)
 """What the children need is here already."""
@@ -51,7 +54,7 @@ def train(path: str, settings: list[str], data: str | None = None, watch: bool =
             begin_run(run, folder.path)
         watcher = Watcher(tell=print) if watch else Watcher()
         assert train_run(run, folder, watcher)
-        print(fingerprint(run))
+        print(fingerprint(run.state))
 
 
 def configured(settings: list[str], data: str | None) -> Config:
@@ -62,33 +65,38 @@ def configured(settings: list[str], data: str | None) -> Config:
     return with_assignments(config, settings)
 
 
-def fingerprint(run: Run) -> str:
-    """One sum of everything that training changes: model, average, optimizer and counters, bit for bit."""
-    total = hashlib.sha256()
-
-    def add(part: object) -> None:
-        if isinstance(part, torch.Tensor):
-            total.update(part.contiguous().numpy().tobytes())
-        elif isinstance(part, dict):
-            for key in sorted(part, key=str):
-                total.update(str(key).encode())
-                add(part[key])
-        elif isinstance(part, list | tuple):
-            for item in part:
-                add(item)
-        else:
-            total.update(repr(part).encode())
-
-    add(run.state.capture())
-    return total.hexdigest()
-
-
 def command(words: list[str]) -> int:
     """A whole command line."""
     return main(words)
 
 
-ACTIONS: dict[str, Callable[..., Any]] = {"train": train, "command": command}
+def on_terminal(words: list[str], lines: int) -> int:
+    """A command line on a terminal that is closed once its journal has so many lines."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os._exit(main(words))
+    journal = RunFolder(Path(words[words.index("--out") + 1])).metrics
+    while not journal.exists() or journal.read_text().count("\n") < lines:
+        if select.select([terminal], [], [], 0.01)[0]:
+            os.read(terminal, 2**16)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def into_closed_pipe(words: list[str]) -> int:
+    """A command line whose output nobody reads."""
+    reading, writing = os.pipe()
+    os.dup2(writing, 1)
+    os.close(reading)
+    return main(words)
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {
+    "train": train,
+    "command": command,
+    "on_terminal": on_terminal,
+    "into_closed_pipe": into_closed_pipe,
+}
 
 
 def obey(order: dict[str, Any]) -> list[Ended]:

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from conftest import FaultServer, fault, fingerprint
+from served import FaultServer, fault, fingerprint
 
 STEPS = 24
 SHORT = ["batch_size=8", f"epochs={STEPS * 8 / 1287}", "num_threads=1", "checkpoint.every_steps=5"]

@@ -40,14 +40,18 @@ class Trial:
         if self.pid == 0:
             _live(action, output, variables or {})
 
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def send(self, name: str) -> None:
         """A signal, by its name such as SIGTERM; nothing if it has ended."""
-        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if not self.is_over():
             os.kill(self.pid, signal.Signals[name])
 
     def end(self, limit: float = LIMIT) -> Ended:
         """Wait for its end; one that takes longer than `limit` seconds is killed."""
-        while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        while not self.is_over():
             if time.monotonic() - self._began > limit:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.01)

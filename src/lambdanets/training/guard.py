@@ -65,10 +65,12 @@ class Guard:
         """Take note of a batch.
 
         Raises:
-            UnreadableDataError: more than the share that may be; judged once a hundred would be more than one.
+            UnreadableDataError: more than the share that may be, and than one: the order may show the same picture
+                last in an epoch and first in the next.
         """
         self._seen, self._unreadable = self._seen + samples, self._unreadable + unreadable
-        allowed = self._config.unreadable * max(self._seen, 100)
+        share = self._config.unreadable
+        allowed = share * self._seen + (1 if share else 0)
         if self._unreadable > allowed:
             raise UnreadableDataError(
                 f"{self._unreadable:.0f} of {self._seen:.0f} samples cannot be read, wanted "

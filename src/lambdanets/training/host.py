@@ -47,6 +47,7 @@ class RunHost:
         self._journal = Journal(folder.metrics)
         self._saver = Saver(folder.checkpoints, config.checkpoint, watcher.tell) if ranks.is_first else None
         self._events = EventLog(folder.events, watcher.tell) if config.log.tensorboard else None
+        self._noted: set[str] = set()
         self._began = time.monotonic()  # a clock that nobody can set
 
     def __enter__(self) -> Self:
@@ -92,9 +93,14 @@ class RunHost:
         return captured is not None
 
     def note_unreadable(self, notes: Sequence[str]) -> None:
-        """A line of skipped.txt each."""
-        for note in notes:
-            append_line(self._folder.skipped, note)
+        """A line of skipped.txt each, once, however often and by whichever process the picture is met."""
+        for note in set(notes) - self._noted:
+            path = self._folder.skipped
+            if path.exists():
+                self._noted.update(path.read_text(encoding="utf-8").splitlines())
+            if note not in self._noted:
+                append_line(path, note)
+            self._noted.add(note)
 
     def take_fewer(self, micro_batch_size: int) -> None:
         """For this run, and for the processes that may continue it."""
