@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 
+from lambdanets.data.pseudo import write_labels
+from lambdanets.data.stored import StoredConfig
 from lambdanets.data.written_digits import write_digits
 from lambdanets.models import create_model, save_weights
 from lambdanets.recipes.registry import RECIPES, find_recipe
@@ -45,7 +47,24 @@ def _written(name: str, path: Path) -> list[str]:
         torch.manual_seed(0)
         save_weights(create_model("lambda_tiny", num_classes=7, in_chans=3), path / "weights.safetensors")
         settings.append(f"task.init={path / 'weights.safetensors'}")
+    if name == "pseudo_label":
+        settings.append(f"data.pseudo.labels={_labelled(path / 'data' / 'val', path / 'labels.jsonl')}")
     return settings
+
+
+def _labelled(pool: Path, labels: Path) -> Path:
+    """What a teacher could have said of the pictures in a folder: half this class, half the next."""
+    pictures = StoredConfig().load_pool(str(pool))
+    lines = [
+        {
+            "name": pictures.name(index),
+            "sha256": pictures.content_hash(index),
+            "probabilities": {str(index % 10): 0.6, str((index + 1) % 10): 0.4},
+        }
+        for index in range(len(pictures))
+    ]
+    write_labels(labels, {"classes": [str(digit) for digit in range(10)], "pool": str(pool)}, lines)
+    return labels
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -119,3 +119,16 @@ def test_tuples_of_pairs_are_not_mistaken() -> None:
     assert with_assignments(Small(), ["on=true", 'names=["a", "b"]', "inner.x=3"]) == Small(True, ("a", "b"), {"x": 3})
     with pytest.raises(ValueError, match="wanted true or false"):
         with_assignments(Small(), ["on=1"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optional:
+    name: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("17", "17"), ("", ""), ("true", "true"), ("a=b", "a=b"), ("none", None), ("null", None)]
+)
+def test_text_that_may_be_missing_is_taken_as_it_stands(text: str, name: str | None) -> None:
+    assert with_assignments(Optional(name="x"), [f"name={text}"]).name == name
+    assert from_json(Optional(name="x"), to_json(Optional(name=name))).name == name

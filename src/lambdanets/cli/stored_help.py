@@ -12,7 +12,7 @@ def stored_help(words: list[str]) -> str | None:
     if len(words) > 3 or (words and words[-1] not in ("--help", "-h")):
         return None
     verbs = words[:-1]
-    if not all(verb.isidentifier() for verb in verbs):
+    if not all(verb.replace("-", "_").isidentifier() for verb in verbs):
         return None
     path = FOLDER / f"{file_name(verbs)}.txt"
     return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -7,6 +7,7 @@ from lambdanets.nearest import advice
 from lambdanets.recipes.digits import digits
 from lambdanets.recipes.fine_tune import fine_tune
 from lambdanets.recipes.imagenet import imagenet_90, imagenet_350
+from lambdanets.recipes.pseudo_label import pseudo_label
 from lambdanets.training.config import Config
 from lambdanets.training.override import with_assignments
 
@@ -15,6 +16,7 @@ RECIPES: dict[str, Callable[..., Config]] = {
     "imagenet_90": imagenet_90,
     "imagenet_350": imagenet_350,
     "fine_tune": fine_tune,
+    "pseudo_label": pseudo_label,
 }
 """Name → function that returns the whole config. Its keyword parameters, if any, are among `FOLLOWED`."""
 FOLLOWED = {

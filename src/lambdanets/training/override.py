@@ -148,7 +148,9 @@ def _convert_tuple(value: Any, arguments: tuple[Any, ...]) -> Any:
 def _takes_text(wanted: Any, text: str) -> bool:
     """Whether the text is meant as it stands."""
     parts = typing.get_args(wanted) or (wanted,)
-    return wanted is str or (typing.get_origin(wanted) is Literal and text in parts)
+    if typing.get_origin(wanted) is Literal:
+        return text in parts
+    return set(parts) <= {str, type(None)} and not (type(None) in parts and _read(text) is None)
 
 
 def _describe(wanted: Any) -> str:
