@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn.parallel import DistributedDataParallel
 
 from lambdanets.faults import become_rank, reach
 from lambdanets.training.line import LOOPBACK
-from lambdanets.training.member import Member
 from lambdanets.training.watchdog import Watchdog, tell, watched
 
 Result = TypeVar("Result")
@@ -114,8 +114,8 @@ def joined_ranks() -> Iterator[Ranks]:
         return
     if local_rank < torch.cuda.device_count():
         torch.cuda.set_device(local_rank)
-    gpus = torch.cuda.is_available()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timedelta(seconds=TIMEOUT))
+    _connect(count, restarts)
+    restarts = int(max(_gathered(restarts, count)))  # torchrun counts those of each machine by themselves
     ranks = Ranks(rank=dist.get_rank(), count=count, local_rank=local_rank, restarts=restarts)
     become_rank(ranks.rank)
     if ranks.is_first and restarts:
@@ -128,17 +128,43 @@ def joined_ranks() -> Iterator[Ranks]:
             dist.destroy_process_group()
 
 
+def _connect(count: int, restarts: int) -> None:
+    """Make the process group that torchrun describes."""
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    timeout = timedelta(seconds=TIMEOUT)
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        dist.init_process_group(backend, timeout=timeout)
+        return
+    address, port = os.environ["MASTER_ADDR"], _number("MASTER_PORT", 0)
+    store = TCPStore(address, port, count, is_master=False, timeout=timeout)
+    if _is_one_machine(count):  # torchrun keeps one store for all starts: what lost processes left must not be read
+        store = PrefixStore(f"start {restarts}", store)
+    elif _number("RANK", 0) == 0:
+        tell(_SHARED_STORE)
+    dist.init_process_group(backend, store=store, rank=_number("RANK", 0), world_size=count, timeout=timeout)
+
+
+_SHARED_STORE = (
+    "on several machines torchrun restarts reliably only with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment "
+    "(https://github.com/pytorch/pytorch/issues/135712): set it."
+)
+
+
 def _watchdog(ranks: Ranks) -> Watchdog:
     """Watches the other processes, from this moment on."""
+    address = LOOPBACK if _is_one_machine(ranks.count) else os.environ["MASTER_ADDR"]
+    return Watchdog(ranks.rank, address, lambda mine: _gathered(mine, ranks.count))
 
-    def gather(mine: Member) -> list[Member]:
-        """Those of all processes."""
-        members: list[Any] = [None] * ranks.count
-        dist.all_gather_object(members, mine)
-        return members
 
-    one_machine = _number("LOCAL_WORLD_SIZE", 0) == ranks.count
-    return Watchdog(ranks.rank, LOOPBACK if one_machine else os.environ["MASTER_ADDR"], gather)
+def _gathered(mine: Result, count: int) -> list[Result]:
+    """Every process's own, by rank."""
+    gathered: list[Any] = [None] * count
+    dist.all_gather_object(gathered, mine)
+    return gathered
+
+
+def _is_one_machine(count: int) -> bool:
+    return _number("LOCAL_WORLD_SIZE", 0) == count
 
 
 def _average_in_rank_order(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # pyright: ignore[reportPrivateImportUsage]
