@@ -51,7 +51,7 @@ def train(
     with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads
         from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
         from lambdanets.cli.summary import describe_next, describe_result, describe_standing, fresh_folder
-        from lambdanets.cli.training import only_first_speaks, train_to_the_end
+        from lambdanets.cli.training import EXIT_AGAIN, only_first_speaks, train_to_the_end
         from lambdanets.training.claim import claimed
         from lambdanets.training.distributed import joined_ranks
         from lambdanets.training.run import read_result
@@ -71,4 +71,5 @@ def train(
             ranks.from_first(lambda: held.enter_context(claimed(path)))
             open_folder(run, folder, resume)
             ranks.from_first(lambda: record_command(folder, recipe, assignments, resume))
-        return train_to_the_end(run, folder, seconds)
+        code = train_to_the_end(run, folder, seconds)
+        return 0 if code == EXIT_AGAIN and ranks.count > 1 else code  # torchrun would start them again at once
