@@ -28,6 +28,7 @@ from lambdanets.training.journal import read_journal
 from lambdanets.training.override import with_assignments
 from lambdanets.training.run import begin_run, finish_run, prepare_run, resume_run, train_run
 
+pytestmark = pytest.mark.timeout(900)
 SAMPLES = 1287
 PROCESSES = 3
 QUICK = ["num_threads=1", "average.decay=0.9"]
