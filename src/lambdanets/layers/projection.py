@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lambdanets.ops.layout import is_channels_last
+from lambdanets.ops.layout import is_channels_last, recorded
 from lambdanets.ops.precision import autocast_dtype
 
 
@@ -75,7 +75,7 @@ def project(x: Float[Tensor, "b d *N"], *maps: Affine) -> list[Float[Tensor, "b 
     rows = x.flatten(2).mT.to(dtype)
     if is_channels_last(x[:, None]):
         rows = rows.flatten(0, 1)[None]  # one large product
-    products = _Products.apply(rows, *(weight.to(dtype) for weight, _ in maps))
+    products = recorded(_Products, rows, *(weight.to(dtype) for weight, _ in maps))
     return [
         _as_map(product if shift is None else product.add_(shift.to(dtype)), x)
         for product, (_, shift) in zip(products, maps, strict=True)

@@ -13,7 +13,7 @@ from lambdanets.ops.content import apply_content, content_lambda
 from lambdanets.ops.contracts import position
 from lambdanets.ops.explanation import Explanation, explain_problem
 from lambdanets.ops.impl import reference
-from lambdanets.ops.layout import Aligned, as_maps, by_position, in_layout, is_channels_last
+from lambdanets.ops.layout import Aligned, as_maps, by_position, in_layout, is_channels_last, recorded
 from lambdanets.ops.precision import autocast_dtype, own_precision
 from lambdanets.ops.problem import NormalizeKeys, Problem, check_masks, check_tensors
 
@@ -64,7 +64,7 @@ def apply_lambdas(
     ask = find if torch.compiler.is_compiling() else remembered
     if takes_reference(problem) or (table is not None and ask is remembered):
         ask(impl, problem)  # a named order that is not able says so before anything is computed
-    query, value = Aligned.apply(query), Aligned.apply(value)
+    query, value = recorded(Aligned, query), recorded(Aligned, value)
     with own_precision(query.device.type):
         rows = None
         if table is not None:
