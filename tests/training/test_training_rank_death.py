@@ -30,8 +30,8 @@ def test_a_training_survives_the_loss_of_a_process(
     assert "Warning" not in outcome.words
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.faults
+@pytest.mark.timeout(7200)
 def test_30_random_losses_lose_nothing(tmp_path: Path) -> None:
     rows = list(random_deaths(tmp_path, RUNS, seed=0, lanes=2))
     print("\n".join(["", HEADER, *map(str, rows)]))
