@@ -5,7 +5,8 @@ BIN := .venv/bin
 SEED ?= 0
 RUN ?= runs/demo$(if $(filter-out 0,$(SEED)),-seed-$(SEED))
 export OMP_WAIT_POLICY ?= PASSIVE
-.PHONY: demo test test-slow bench check docs clean
+SOAK ?= ten-minutes
+.PHONY: demo test test-slow test-faults test-soak bench check docs clean
 
 demo: .venv/.ready            ## train the demo network on real scanned digits; prints where the results are
 	$(BIN)/lambdanets train digits --out $(RUN) --set seed=$(SEED) --resume
@@ -16,6 +17,12 @@ test: .venv/.ready            ## the whole suite, without what is marked slow; t
 
 test-slow: .venv/.ready       ## what takes minutes
 	$(BIN)/python -m pytest -m slow --timeout=3600
+
+test-faults: .venv/.ready     ## every fault at every place, as often as docs/faults.md says; half an hour
+	$(BIN)/python -m pytest -m faults --timeout=3600 -rP
+
+test-soak: .venv/.ready       ## a long training that must neither leak nor slow down; SOAK=four-hours is the long form
+	$(BIN)/python -m pytest -m soak -k $(SOAK) --timeout=18000 -rP
 
 check: .venv/.ready .venv/.docs-ready   ## lint, types, arrows, docs
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ import select
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,18 +77,29 @@ def on_terminal(words: list[str], lines: int) -> int:
     if pid == 0:
         os._exit(main(words))
     journal = RunFolder(Path(words[words.index("--out") + 1])).metrics
+    shown = b""
     while not journal.exists() or journal.read_text().count("\n") < lines:
         if select.select([terminal], [], [], 0.01)[0]:
-            os.read(terminal, 2**16)
+            try:
+                shown += os.read(terminal, 2**16)
+            except OSError:  # it has ended
+                break
+    print(shown.decode())
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def into_closed_pipe(words: list[str]) -> int:
-    """A command line whose output nobody reads."""
+    """A command line of whose output only the beginning is read."""
     reading, writing = os.pipe()
     os.dup2(writing, 1)
-    os.close(reading)
+
+    def read_the_beginning() -> None:
+        """And go away."""
+        os.read(reading, 1)
+        os.close(reading)
+
+    threading.Thread(target=read_the_beginning, daemon=True).start()
     return main(words)
 
 

@@ -1,5 +1,6 @@
 """`lambdanets train`: run a recipe into a folder, or go on with one."""
 
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +49,7 @@ def train(
         max_time: Save and stop after so long, such as 90s, 45m or 11h30m; the exit code is 85 then.
         resume: Continue the run in the folder, exactly where it stopped.
     """
+    began = time.monotonic()
     with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads
         from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
         from lambdanets.cli.summary import describe_next, describe_result, describe_standing, fresh_folder
@@ -71,5 +73,6 @@ def train(
             ranks.from_first(lambda: held.enter_context(claimed(path)))
             open_folder(run, folder, resume)
             ranks.from_first(lambda: record_command(folder, recipe, assignments, resume))
-        code = train_to_the_end(run, folder, seconds)
+        left = None if seconds is None else began + seconds - time.monotonic()  # what loading took is over
+        code = train_to_the_end(run, folder, left)
         return 0 if code == EXIT_AGAIN and ranks.count > 1 else code  # torchrun would start them again at once
