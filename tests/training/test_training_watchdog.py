@@ -141,3 +141,16 @@ def test_a_silent_one_is_ended_if_it_runs_on_this_machine(silent: subprocess.Pop
     assert f"rank 1 (process {silent.pid} on " in told[0]
     assert ("it was ended" in told[0]) == (machine == "this one")
     assert (silent.poll() is None) == (machine == "another") or silent.wait(5) == -9
+
+
+def test_a_first_process_that_cannot_be_reached_is_told_with_the_way_out() -> None:
+    with pytest.raises(
+        ConnectionError, match=r"rank 3 cannot reach the first process at 127.0.0.1, port 1 .*free ports"
+    ):
+        call(LOOPBACK, 1, "a secret", 3)
+
+
+def test_a_process_that_does_not_call_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HELLO_SECONDS", 0.2)
+    with pytest.raises(TimeoutError, match=r"ranks \[1\] have not called"):
+        Watchdog(0, LOOPBACK, lambda mine: [mine, replace(mine, rank=1)])

@@ -69,9 +69,15 @@ def call(address: str, port: int, secret: str, rank: int) -> Line:
     """The line to whoever listens there, which knows the secret.
 
     Raises:
-        OSError: nobody can be reached there.
+        ConnectionError: nobody can be reached there.
     """
-    connected = socket.create_connection((address, port), timeout=HELLO_SECONDS)
+    try:
+        connected = socket.create_connection((address, port), timeout=HELLO_SECONDS)
+    except OSError as error:
+        raise ConnectionError(
+            f"rank {rank} cannot reach the first process at {address}, port {port} ({error}): the machines of a "
+            "training need free ports between them."
+        ) from error
     connected.sendall(f"{_HELLO} {secret} {rank}\n".encode())
     connected.setblocking(False)
     return Line(connected)

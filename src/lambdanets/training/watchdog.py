@@ -89,7 +89,11 @@ class Watchdog:
         listening.settimeout(HELLO_SECONDS)
         with listening:
             while len(self._lines) + 1 < len(self._members):
-                line = Line(listening.accept()[0])
+                try:
+                    line = Line(listening.accept()[0])
+                except TimeoutError as error:
+                    missing = sorted({*range(1, len(self._members))} - self._lines.keys())
+                    raise TimeoutError(f"ranks {missing} have not called for {HELLO_SECONDS:.0f} seconds.") from error
                 if (rank := line.greeting(self._me.secret)) is None:
                     line.close()
                 else:
