@@ -42,48 +42,58 @@ def report_page(
     folder: str,
 ) -> str:
     """The page as HTML."""
-    judgement, config = findings.judgement, findings.task.config
-    course = Course(
-        records=records,
-        num_samples=findings.task.num_samples,
-        batch_size=config.batch_size,
-        split=findings.task.split,
-    )
-    looked, looked_small = (_items(findings, [findings.looked_at], side)[0] for side in (2 * THUMBNAIL, THUMBNAIL))
+    config = findings.task.config
     return render(
         "report.html",
         config=config,
         split=findings.task.split,
         result=result,
-        own=findings.own,
-        against=_against(findings),
-        ablation=_ablation(findings),
-        verdict=verdict(findings),
-        num_train=findings.task.num_samples,
         duration=_duration(float(result["train_seconds"] or 0)),
-        class_names=findings.class_names,
-        are_digits=findings.are_digits,
-        extra=_extra(findings),
-        unread=judgement.notes,
-        num_unread_shown=NUM_UNREAD,
-        num_mistakes=len(judgement.mistakes),
-        worst=_items(findings, judgement.mistakes[:NUM_WORST]),
-        shown=_items(findings, shown_indices(judgement.total)),
-        looked=looked,
-        looked_small=looked_small,
-        charts=course.charts,
-        chart_notes=course.notes,
-        profile=profile_of(records),
-        parts=PARTS,
-        on_gpu=config.device != "cpu",
-        longest_name=max(map(len, findings.class_names)),
         command=command,
         environment=[(name, value) for name, value in environment.items() if name != "command"],
         settings=_settings(config),
         folder=folder,
+        **_judged(findings),
         **_mixed_up(findings),
         **_look(findings.look),
+        **_trained(findings, records),
     )
+
+
+def _judged(findings: Findings) -> dict[str, Any]:
+    """How good the network is, and on which images."""
+    judgement = findings.judgement
+    looked, looked_small = (_items(findings, [findings.looked_at], side)[0] for side in (2 * THUMBNAIL, THUMBNAIL))
+    return {
+        "own": findings.own,
+        "against": _against(findings),
+        "ablation": _ablation(findings),
+        "verdict": verdict(findings),
+        "class_names": findings.class_names,
+        "are_digits": findings.are_digits,
+        "extra": _extra(findings),
+        "unread": judgement.notes,
+        "num_unread_shown": NUM_UNREAD,
+        "num_mistakes": len(judgement.mistakes),
+        "worst": _items(findings, judgement.mistakes[:NUM_WORST]),
+        "shown": _items(findings, shown_indices(judgement.total)),
+        "looked": looked,
+        "looked_small": looked_small,
+    }
+
+
+def _trained(findings: Findings, records: Sequence[Record]) -> dict[str, Any]:
+    """How the training went, and what its steps cost."""
+    task = findings.task
+    course = Course(records=records, num_samples=task.num_samples, batch_size=task.config.batch_size, split=task.split)
+    return {
+        "num_train": task.num_samples,
+        "charts": course.charts,
+        "chart_notes": course.notes,
+        "profile": profile_of(records),
+        "parts": PARTS,
+        "on_gpu": task.config.device != "cpu",
+    }
 
 
 def _items(findings: Findings, indices: Sequence[int], side: int = THUMBNAIL) -> list[dict[str, Any]]:
@@ -147,10 +157,11 @@ def _extra(findings: Findings) -> list[tuple[str, str]]:
 def _mixed_up(findings: Findings) -> dict[str, Any]:
     """The table of true against predicted classes; of many classes, those most mixed up and those most often missed."""
     names, counts = findings.class_names, findings.judgement.confusion
+    longest = max(map(len, names))
     if len(names) <= MAX_TABLE:
-        return {"confusion": counts.tolist(), "pairs": [], "weakest": []}
+        return {"confusion": counts.tolist(), "pairs": [], "weakest": [], "longest_name": longest}
     weak = weakest_classes(counts.diagonal(), findings.judgement.class_totals, names)
-    return {"confusion": None, "pairs": most_confused(counts, names), "weakest": weak}
+    return {"confusion": None, "pairs": most_confused(counts, names), "weakest": weak, "longest_name": longest}
 
 
 def _scale(lowest: float) -> dict[str, Any]:
