@@ -7,15 +7,14 @@ the other 1 187 training images; a student, the same network from the same initi
 take the same number of optimizer steps on batches of the same size. The teacher is what is compared with: "100 alone".
 
 `--validation` judges on training forms that are held out (and are then in no pool) in place of the test: settings are
-chosen so. Finished runs are kept in `--work` and not repeated. The table goes to benchmarks/reports and into
-docs/pseudo-labels.md, between two marks.
+chosen so. Runs are kept in `--work`: finished ones are not repeated, others are gone on with. The table goes to
+benchmarks/reports and into docs/pseudo-labels.md, between two marks.
 """
 
 import argparse
 import datetime
 import re
 import shlex
-import shutil
 import statistics
 import sys
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from lambdanets.finished import load_run
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.labelling import Filters, label_pool, write_chosen
-from lambdanets.training.run import begin_run, finish_run, prepare_run, read_result, train_run
+from lambdanets.training.run import begin_run, finish_run, prepare_run, read_result, resume_run, train_run
 
 ROOT = Path(__file__).parents[1]
 HELD_OUT = "2,5"
@@ -92,13 +91,23 @@ def trained(folder: Path, seed: int, asked: argparse.Namespace, more: list[str])
     """The accuracy of a run on what it is judged on, in percent; trained now unless that is done."""
     result = read_result(RunFolder(folder))
     if result is None:
-        shutil.rmtree(folder, ignore_errors=True)  # a run that was cut short
-        settings = [f"seed={seed}", "num_threads=1", "data.labelled=100", f"batch_size={asked.batch_size}", *more]
+        settings = [
+            f"seed={seed}",
+            "num_threads=1",
+            "checkpoint.every_steps=50",
+            "data.labelled=100",
+            f"batch_size={asked.batch_size}",
+            *more,
+        ]
         config = find_recipe("digits", [*settings, *[f"data.validation_forms={HELD_OUT}"] * asked.validation])
         samples = prepare_run(config).task.num_samples
         run = prepare_run(replace(config, epochs=asked.steps * asked.batch_size / samples))
         assert run.num_steps == asked.steps
-        opened = begin_run(run, folder)
+        opened = RunFolder(folder)
+        if opened.config.exists():
+            resume_run(run, opened)  # it was cut short
+        else:
+            begin_run(run, folder)
         train_run(run, opened)
         result = finish_run(run, opened)
     return 100 * float(result["validation_accuracy" if asked.validation else "test_accuracy"] or 0)

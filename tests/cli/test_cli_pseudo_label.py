@@ -56,7 +56,7 @@ def test_other_filters_choose_anew_without_labelling(
         (["--min-confidence", "2"], "--min-confidence"),
         (["--balance", "0"], "--balance"),
         (["--batch-size", "0"], "--batch-size"),
-        (["--workers", "-1"], "--workers"),
+        (["--workers", "999"], "--workers"),
         (["--data", "photos"], "wanted 'digits'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
