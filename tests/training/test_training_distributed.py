@@ -70,6 +70,9 @@ def train_simple(ranks: Ranks, path: Path, settings: list[str], until: int, norm
 
     def recording(make: Any, requests: Callable[[int], Iterator[Any]], first: int, *rest: Any, **more: Any) -> Any:
         batches = load_batches(make, requests, first, *rest, **more)
+        if isinstance(make, shares._Plain):  # for judging
+            yield from batches
+            return
         with given.open("w") as file:
             for request, batch in zip(requests(first), batches, strict=False):
                 assert len(batch.labels) == len(request.indices)
