@@ -49,12 +49,14 @@ def unknown_verbs() -> Iterator[list[str]]:
 
 def unknown_options() -> Iterator[list[str]]:
     options = {
-        "train": ("out", "set", "resume"),
+        "train": ("out", "set", "resume", "data", "max-time"),
         "evaluate": ("json", "report", "device"),
         "predict": ("json", "page", "device"),
         "models": ("image-size",),
         "explain": ("map", "scope", "batch", "dim", "dim-key", "heads", "dim-intra", "dtype", "no-content", "causal"),
         "doctor": ("no-check",),
+        "verify": ("json",),
+        "selftest": ("quick",),
     }
     for verb, names in options.items():
         for name in names:
@@ -71,13 +73,32 @@ def unknown_fields() -> Iterator[list[str]]:
 
 def wrong_values() -> Iterator[list[str]]:
     for field in FIELDS:
-        if field in ("recipe", "model_options"):
+        if field in ("recipe", "model_options", "data.pseudo.pool"):  # the last is a path, looked at only with labels
             continue
         yield ["train", "--set", f"{field}=banana"]
         number = isinstance(value_of(field), int | float) or value_of(field) is None
         if number:
             yield ["train", "--set", f"{field}=nan"]
             yield ["train", "--set", f"{field}=-1e9"]
+
+
+def wrong_times() -> Iterator[list[str]]:
+    for text in ("soon", "0s", "0h0m0s", "-5s", "60", "1.5h", "5s3m", "1d", "nan", "inf", "9999999s", "1 h", "s", "½h"):
+        yield ["train", f"--max-time={text}"]
+    yield from (
+        ["train", "--max-time"],
+        ["train", "--max-time", "1h", "--max-time"],
+        ["train", "--max-time", "--resume"],
+    )
+
+
+def wrong_data() -> Iterator[list[str]]:
+    for recipe in ("imagenet_90", "imagenet_350"):
+        yield from (["train", recipe, "--data", name] for name in (*ODD_NAMES, "file", "empty", "/dev/null"))
+        yield ["train", recipe, "--data"]
+    yield from (["train", "--data", "empty"], ["train", "digits", "--data", "nowhere"], ["train", "imagenet_90"])
+    yield from (["verify"], ["verify", "empty"], ["verify", "nowhere"], ["verify", "torn", "full"], ["selftest", "all"])
+    yield from (["data", "check"], ["data", "check", "nowhere"], ["data", "chekc", "empty"], ["data", "digits"])
 
 
 def wrong_sizes() -> Iterator[list[str]]:
@@ -116,7 +137,17 @@ def empty_words() -> Iterator[list[str]]:
     yield from ([""], ["", "train"], ["doctor", ""], ["evaluate", "empty", "--device", ""])
 
 
-GENERATORS = (empty_words, unknown_verbs, unknown_options, unknown_fields, wrong_values, wrong_sizes, wrong_places)
+GENERATORS = (
+    empty_words,
+    unknown_verbs,
+    unknown_options,
+    unknown_fields,
+    wrong_values,
+    wrong_times,
+    wrong_data,
+    wrong_sizes,
+    wrong_places,
+)
 MISTAKES = [arguments for generate in GENERATORS for arguments in generate()]
 
 

@@ -75,6 +75,7 @@ def on_terminal(words: list[str], lines: int) -> int:
     """A command line on a terminal that is closed once its journal has so many lines."""
     pid, terminal = pty.fork()
     if pid == 0:
+        renew_outputs()
         os._exit(main(words))
     journal = RunFolder(Path(words[words.index("--out") + 1])).metrics
     shown = b""
@@ -100,7 +101,13 @@ def into_closed_pipe(words: list[str]) -> int:
         os.close(reading)
 
     threading.Thread(target=read_the_beginning, daemon=True).start()
+    renew_outputs()
     return main(words)
+
+
+def renew_outputs() -> None:
+    """Python's own objects for the outputs remember what these were when the process began."""
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
 
 
 ACTIONS: dict[str, Callable[..., Any]] = {

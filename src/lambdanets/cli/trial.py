@@ -56,7 +56,7 @@ class Trial:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.01)
         _, status = os.waitpid(self.pid, 0)
-        said = self._output.read_text(encoding="utf-8", errors="replace")
+        said = self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
         return Ended(code=os.waitstatus_to_exitcode(status), seconds=time.monotonic() - self._began, said=said)
 
 
