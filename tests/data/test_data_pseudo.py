@@ -87,6 +87,13 @@ def test_contents_are_told_apart() -> None:
     assert content_hash(b"one") == content_hash(b"one") != content_hash(b"two")
 
 
+def test_a_pool_without_labels_is_a_mistake() -> None:
+    assert not PseudoConfig().wanted
+    assert PseudoConfig(labels="labels", pool="pool").wanted
+    with pytest.raises(LabelsError, match=r"data\.pseudo\.pool"):
+        _ = PseudoConfig(pool="pool").wanted
+
+
 @pytest.mark.parametrize("wrong", [{"share": -0.1}, {"share": 1.1}, {"weight": 0.0}, {"weight": float("nan")}], ids=str)
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"data\.pseudo\."):

@@ -82,9 +82,8 @@ class DigitsConfig:
     def load(self) -> "Digits":
         """The three splits, in memory."""
         labelled, _ = self._labelled_and_pool()
-        mixes = self.pseudo.labels is not None
         return Digits(
-            train=with_pseudo_labels(labelled, self.load_pool, self.pseudo) if mixes else labelled,
+            train=with_pseudo_labels(labelled, self.load_pool, self.pseudo) if self.pseudo.wanted else labelled,
             validation=load_split(self.validation_forms, self) if self.validation_forms else None,
             test=load_split(TEST_FORMS, self),
         )

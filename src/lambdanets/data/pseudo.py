@@ -60,6 +60,13 @@ class PseudoConfig:
         if not 0 < self.weight <= 100:
             raise ValueError(f"data.pseudo.weight: got {self.weight}, wanted a number above 0, up to 100.")
 
+    @property
+    def wanted(self) -> bool:
+        """Whether pseudo-labels are learned from; LabelsError for a pool that no labels belong to."""
+        if self.labels is None and self.pool:
+            raise LabelsError(f"data.pseudo.pool: got {self.pool}, but no labels: name them by data.pseudo.labels too.")
+        return self.labels is not None
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Targets:

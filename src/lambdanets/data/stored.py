@@ -106,7 +106,7 @@ class StoredConfig:
         whole = self.all_of(open_source(path, "train" if "train" in splits else None))
         others = {name: self.all_of(open_source(path, name)) for name in ("val", "test") if name in splits}
         data = split_up(whole, others, self.holdout)
-        if self.pseudo.labels is None:
+        if not self.pseudo.wanted:
             return data
         assert isinstance(data.train, StoredImages)  # as it is not mixed yet
         return replace(data, train=with_pseudo_labels(data.train, self.load_pool, self.pseudo))
