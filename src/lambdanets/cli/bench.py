@@ -112,7 +112,7 @@ def _config(settings: Sequence[str], data: Path | None) -> Config:
     config = find_recipe("digits")
     if data is not None:
         pictures = StoredConfig(path=str(data), image_size=32, flip=0, mean=(0.5,), std=(0.25,))
-        config = replace(config, data=pictures, epochs=STEPS)
+        config = replace(config, data=pictures, epochs=1)
         return with_assignments(config, [*_SETTINGS[:1], *_SETTINGS[2:], *settings])
     return with_assignments(config, [*_SETTINGS, *settings])
 
