@@ -30,7 +30,7 @@ def draw_curves(records: list[Record], path: Path, *, title: str) -> None:
 
 
 def running_mean(values: list[float], memory: float = 0.9) -> list[float]:
-    """Each value blended with those before it; the start is not pulled towards zero. What is no number is passed over."""
+    """Each value blended with those before it; the start is not pulled towards zero. No-numbers are passed over."""
     means, total, weight = [], 0.0, 0.0
     for value in values:
         if math.isfinite(value):
