@@ -1,5 +1,6 @@
 """The live bar of a training run; plain lines where the output is not a terminal."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Self
 
@@ -37,8 +38,9 @@ class TrainingProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the bar as it is and give the terminal back."""
-        self._bar.stop()
+        """Leave the bar as it is and give the terminal back, if that is still there."""
+        with suppress(OSError):
+            self._bar.stop()
 
     def show(self, record: Record) -> None:
         """One more step; other records are not shown."""
@@ -56,7 +58,8 @@ class TrainingProgress:
 
     def tell(self, sentence: str) -> None:
         """A line above the bar."""
-        self._bar.console.print(sentence) if self._bar.console.is_terminal else self._print(sentence)
+        with suppress(OSError):  # a terminal that was closed
+            self._bar.console.print(sentence) if self._bar.console.is_terminal else self._print(sentence)
 
     def _print(self, line: str) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 
+from lambdanets.cli.broken_pipe import fall_silent
 from lambdanets.cli.mistakes import EXIT_FAILED, is_full_or_broken, report_mistake
 from lambdanets.cli.progress import TrainingProgress
 from lambdanets.cli.summary import describe_interruption, describe_next, describe_result, resume_command
@@ -33,7 +34,10 @@ def train_to_the_end(run: Run, folder: RunFolder, max_seconds: float | None = No
             watcher = Watcher(show=progress.show, tell=progress.tell, stop=stop, max_seconds=max_seconds)
             finished = train_run(run, folder, watcher)
         if not finished:
-            print(describe_interruption(run, folder))
+            try:
+                print(describe_interruption(run, folder), flush=True)
+            except OSError:  # the terminal, or who read the output, is what has gone
+                fall_silent()
             return EXIT_AGAIN if stop.signal_number is None else exit_code_of(stop.signal_number)
         print(describe_result(finish_run(run, folder, print), folder), flush=True)
         if isinstance(run.task, ClassificationTask) and run.ranks.is_first:
