@@ -50,6 +50,14 @@ def train(
         resume: Continue the run in the folder, exactly where it stopped.
     """
     began = time.monotonic()
+    assignments = [*(set_ or []), *([f"data.path={data}"] if data else [])]
+    return _train(recipe, out, assignments, max_time, resume, began)
+
+
+def _train(
+    recipe: str, out: Path | None, assignments: list[str], max_time: str | None, resume: bool, began: float
+) -> int:
+    """The exit code of a training, the same on each of its processes."""
     with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads
         from lambdanets.cli.choice import choose_run, open_folder, prepare_chosen, record_command
         from lambdanets.cli.summary import describe_next, describe_result, describe_standing, fresh_folder
@@ -64,7 +72,6 @@ def train(
         held.enter_context(stopping_told(lambda: describe_standing(path, recipe)))
         with mistakes_reported():
             seconds = None if max_time is None else seconds_of(max_time)
-            assignments = [*(set_ or []), *([f"data.path={data}"] if data else [])]
             config, folder = ranks.from_first(lambda: choose_run(recipe, path, assignments, resume))
             if result := ranks.from_first(lambda: read_result(folder) if resume else None):
                 print(f"This run is finished.\n{describe_result(result, folder)}\n{describe_next(folder)}")
