@@ -138,6 +138,7 @@ def test_a_plan_comes_back_from_its_text():
 
 def test_only_its_rank_and_only_before_it_left_its_mark(tmp_path, monkeypatch):
     monkeypatch.setattr(faults, "_ARMED", {})
+    monkeypatch.setattr(faults, "_REACHED", {})
     monkeypatch.setattr(faults, "_RANK", [])
     arm([Fault(place="save: open", action="raise EIO", times=9, rank=1, mark=str(tmp_path / "mark"))])
     reach("save: open")
@@ -166,6 +167,7 @@ def test_a_training_is_started_with_a_plan_and_killed_by_it(tmp_path):
 
 def test_a_plan_may_be_in_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(faults, "_ARMED", {})
+    monkeypatch.setattr(faults, "_REACHED", {})
     monkeypatch.setattr(sys, "argv", [])
     monkeypatch.setattr("runpy.run_module", lambda name, **_: None)
     plan = [Fault(place="save: open", action="kill")]

@@ -176,7 +176,7 @@ def test_a_run_that_diverges_says_why_and_fails(tmp_path: Path, capsys: pytest.C
         main(["train", "--out", str(tmp_path / "run"), *TEN_STEPS, *wild])
     assert ended.value.code == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert re.search(r"NaN or infinite up to step \d+, before the first checkpoint: a lower optimizer.learning_r", said)
+    assert re.search(r"stay NaN or infinite \(step \d+, after 1 returns .*\): a lower optimizer.learning_rate", said)
 
 
 def disk_full(*_: object, **__: object) -> None:

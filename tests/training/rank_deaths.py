@@ -72,7 +72,8 @@ def train(folder: Path, count: int, fault: Fault | None = None) -> Outcome:
     assert process.stdout is not None
     limit = threading.Timer(TIMEOUT, process.terminate)
     limit.start()
-    lines = [(time.time(), line) for line in process.stdout]
+    with process.stdout:
+        lines = [(time.time(), line) for line in process.stdout]
     limit.cancel()
     weights = folder / "weights.safetensors"
     return _outcome(lines, process.wait(), fault, weights)

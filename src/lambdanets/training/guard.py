@@ -55,10 +55,9 @@ class Guard:
         self._bad_in_a_row = 0
         if rollbacks > self._config.rollbacks:
             raise DivergedError(
-                f"the loss, its gradient or the weights were NaN or infinite, {self._config.bad_steps} steps in a row "
-                f"or in what was to be saved, up to step {step}, also after {self._config.rollbacks} returns with half "
-                "the learning rate: a lower optimizer.learning_rate, or a limit such as optimizer.clip_norm=1, "
-                "usually helps."
+                f"the loss, its gradient or the weights stay NaN or infinite (step {step}, after "
+                f"{self._config.rollbacks} returns with half the learning rate): a lower optimizer.learning_rate, or "
+                "a limit such as optimizer.clip_norm=1, usually helps."
             )
 
     def count_unreadable(self, samples: int, unreadable: float) -> None:
