@@ -1,7 +1,6 @@
 """One step: forward and backward in as many parts as memory asks for, and an update only of sound numbers."""
 
 import math
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -151,7 +150,8 @@ class Stepper:
         return self.network.no_sync() if isinstance(self.network, DistributedDataParallel) else nullcontext()
 
 
-def _copy(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    """One call for all, as a GPU would be told of each."""
     with torch.no_grad():
-        for target, source in zip(targets, sources, strict=True):
-            target.copy_(source)
+        if targets:  # a network without norms has none
+            torch._foreach_copy_(targets, sources)  # pyright: ignore[reportPrivateImportUsage]
