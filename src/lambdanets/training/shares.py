@@ -72,9 +72,7 @@ class Shares:
                 step += 1
 
         make = _Augmented(split, seed)
-        return load_batches(
-            make, requests, first_step, self.loader, pin=self.pin, warn=warnings.warn, stopped=stopped
-        )
+        return load_batches(make, requests, first_step, self.loader, pin=self.pin, warn=warnings.warn, stopped=stopped)
 
     def judging(self, split: LabelledImages) -> Iterator[LabelledBatch]:
         """The samples as they are: every W-th of the split, once."""
