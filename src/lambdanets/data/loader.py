@@ -10,7 +10,7 @@ import atexit
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -71,7 +71,7 @@ def load_batches(
     pin: bool,
     warn: Callable[[str], object],
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """make(request) for each of requests(first_step), in order; made ahead in processes if there are any workers.
 
     `make` must be a pure function of its request and, with workers, must survive pickling: it is sent to them. What it
@@ -109,7 +109,7 @@ class _Pool(Generic[Batch]):
         self._turn = 0
         self._losses = 0
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch, None, None]:
         """All of them; the workers start with the first and end with the last, or with the iterator."""
         atexit.register(self.close)  # before multiprocessing's own, which would wait for them
         try:
@@ -191,7 +191,7 @@ def _pinned(batch: Any) -> Any:
 _END = object()
 
 
-def _pinned_ahead(pool: _Pool[Any]) -> Iterator[Any]:
+def _pinned_ahead(pool: _Pool[Any]) -> Generator[Any, None, None]:
     """The pool's batches in pinned memory; a thread copies the next one there while this one is computed with."""
     ready: queue.Queue[Any] = queue.Queue(maxsize=1)
 

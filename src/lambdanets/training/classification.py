@@ -3,7 +3,8 @@
 Letters: b batch, c channels, y rows and x columns of pixels.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -107,10 +108,12 @@ class ClassificationTask:
             sync_norms(model)
         return prepared(model, self.config.precision).to(self.device)
 
-    def batches(self, first_step: int, stopped: Callable[[], bool] = lambda: False) -> Iterator[LabelledBatch]:
+    def batches(
+        self, first_step: int, stopped: Callable[[], bool] = lambda: False
+    ) -> Generator[LabelledBatch, None, None]:
         """This process's share of the augmented samples of step first_step, first_step + 1, …, without end."""
-        batches = self.shares.training(self.train, self.config.seed, first_step, stopped)
-        return map(self._to_device, batches)
+        with closing(self.shares.training(self.train, self.config.seed, first_step, stopped)) as batches:
+            yield from map(self._to_device, batches)
 
     def parts(self, batch: LabelledBatch, count: int) -> list[LabelledBatch]:
         """The batch cut into `count` parts of about the same size."""

@@ -7,6 +7,7 @@ and `finish_run`, in this order.
 import copy
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def prepare_run(config: Config, ranks: Ranks = ALONE) -> Run:
 @torch.no_grad()
 def try_one_batch(task: Task[Any], model: nn.Module) -> None:
     """Show a copy of the model two samples: what does not fit together fails here, before anything is written."""
-    batch = next(task.batches(0))
+    with closing(task.batches(0)) as batches:
+        batch = next(batches)
     first, *_ = task.parts(batch, max(1, task.size(batch) // 2))
     task.loss(copy.deepcopy(model), first)
 

@@ -4,7 +4,7 @@ Both are pure functions of seed and step, so that a run resumes at any step, on 
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class Shares:
 
     def training(
         self, split: LabelledImages, seed: int, first_step: int, stopped: Callable[[], bool]
-    ) -> Iterator[LabelledBatch]:
+    ) -> Generator[LabelledBatch, None, None]:
         """The augmented samples of step first_step, first_step + 1, …; InterruptedError for a wait that is stopped."""
 
         def requests(step: int) -> Iterator[Request]:

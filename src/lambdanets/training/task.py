@@ -1,6 +1,6 @@
 """What the loop needs to know of a problem. Anything of these shapes can be trained."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from torch import Tensor, nn
@@ -32,10 +32,11 @@ class Task(Protocol[Batch]):
         """A fresh network of the right inputs and outputs; the same for the same seed."""
         ...
 
-    def batches(self, first_step: int, stopped: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
+    def batches(self, first_step: int, stopped: Callable[[], bool] = lambda: False) -> Generator[Batch, None, None]:
         """This process's share of steps first_step, first_step + 1, … without end, a pure function of seed and step.
 
-        A wait for a batch ends with InterruptedError soon after `stopped` becomes true.
+        A wait for a batch ends with InterruptedError soon after `stopped` becomes true. Close it to end its workers:
+        what happens meanwhile, such as Ctrl-C, is lost if the garbage collector has to do it.
         """
         ...
 
