@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lambdanets.cli import main
-from lambdanets.cli.bench import Bench, require
-from lambdanets.cli.injections import Injection, injections
+from lambdanets.cli.selftest_faults import Injection, injections
+from lambdanets.cli.selftest_runs import Bench, require
 from lambdanets.faults import PLACES
 
 
@@ -33,7 +33,7 @@ def test_the_table_says_what_happened(monkeypatch: pytest.MonkeyPatch, capsys: p
         Injection(name="a long one", try_it=survived, only_long=True),
         Injection(name="rot", try_it=lost),
     ]
-    monkeypatch.setattr("lambdanets.cli.injections.injections", lambda: chosen)
+    monkeypatch.setattr("lambdanets.cli.selftest_faults.injections", lambda: chosen)
     assert main(["selftest", "--quick"]) == 1
     heading, first, second, _, last = capsys.readouterr().out.splitlines()
     assert heading.split() == ["injected", "seconds", "what", "happened"]
@@ -45,7 +45,9 @@ def test_the_table_says_what_happened(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_all_is_well_where_nothing_was_lost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lambdanets.cli.injections.injections", lambda: [Injection(name="a kill", try_it=survived)])
+    monkeypatch.setattr(
+        "lambdanets.cli.selftest_faults.injections", lambda: [Injection(name="a kill", try_it=survived)]
+    )
     assert main(["selftest"]) == 0
     assert "1 of 1 came out as required" in capsys.readouterr().out
 

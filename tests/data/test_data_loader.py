@@ -5,112 +5,16 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import psutil
 import pytest
 import torch
-from torch import Tensor
+from loading import SIZE, TWO, Make, assert_complete, loaded, no_workers_left, requests
 
-from lambdanets.data.loader import LoaderConfig, LoaderError, Request, load_batches
-
-SIZE = 4
-TWO = LoaderConfig(workers=2, timeout=20)
-
-
-class Numbers(NamedTuple):
-    """A batch that tells which samples it has, and who made it."""
-
-    values: Tensor
-    by: int
-
-    def pin_memory(self) -> "Numbers":
-        return Numbers(self.values + 0, self.by)
-
-
-@dataclass(frozen=True)
-class Make:
-    """Makes batches, and does something bad at one step, once (there is a mark in the folder then) or each time."""
-
-    trouble: str = ""
-    at: int = -1
-    marks: Path | None = None
-    shape: tuple[int, ...] = (3,)
-
-    def __call__(self, request: Request) -> Numbers:
-        if request.step == self.at and self._strikes():
-            getattr(self, self.trouble)()
-        values = torch.from_numpy(request.indices * 1000 + request.epochs).float()
-        return Numbers(values.reshape(-1, *[1] * len(self.shape)).expand(-1, *self.shape), os.getpid())
-
-    def _strikes(self) -> bool:
-        if self.marks is None:
-            return True
-        mark = self.marks / f"{self.trouble}-{self.at}"
-        first = not mark.exists()
-        mark.write_text("")
-        return first
-
-    def die(self) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def leave(self) -> None:
-        os._exit(0)
-
-    def freeze(self) -> None:
-        os.kill(os.getpid(), signal.SIGSTOP)
-
-    def sleep(self) -> None:
-        time.sleep(1000)
-
-    def dawdle(self) -> None:
-        time.sleep(1.5)
-
-    def fail(self) -> None:
-        raise ValueError("no such sample: 17")
-
-    def fail_oddly(self) -> None:
-        raise OddError(1, 2)
-
-    def starve(self) -> None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-
-
-class OddError(Exception):
-    """One that does not survive pickling."""
-
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__("odd")
-        self.two = two
-
-
-def requests(num_steps: int, first: int = 0) -> Iterator[Request]:
-    for step in range(first, num_steps):
-        indices = np.arange(step * SIZE, (step + 1) * SIZE)
-        yield Request(step, indices, np.full_like(indices, step % 3))
-
-
-def loaded(
-    make: Make, config: LoaderConfig, num_steps: int = 12, *, pin: bool = False
-) -> tuple[list[Tensor], list[str]]:
-    """All batches of that many steps, and what was warned of."""
-    told: list[str] = []
-    batches = load_batches(make, lambda first: requests(num_steps, first), 0, config, pin=pin, warn=told.append)
-    return [batch.values.clone() for batch in batches], told
-
-
-def assert_complete(values: list[Tensor], num_steps: int = 12) -> None:
-    """Every sample of every step, once and in order."""
-    wanted = [Make()(request).values for request in requests(num_steps)]
-    assert len(values) == len(wanted)
-    assert all(torch.equal(got, want) for got, want in zip(values, wanted, strict=True))
+from lambdanets.data.loader import LoaderConfig, LoaderError, load_batches
 
 
 @pytest.mark.parametrize("pin", [False, True], ids=["as-it-is", "pinned"])
@@ -199,7 +103,7 @@ SMALL_SHM = """
 import sys; sys.path.insert(0, {folder!r})
 import torch
 from lambdanets.data.loader import LoaderConfig
-from test_data_loader import Make, loaded
+from loading import Make, loaded
 if __name__ == "__main__":
     values, told = loaded(Make(shape=(3, 256, 256)), LoaderConfig(workers=2), num_steps=3)
     print(len(values), told)
@@ -231,84 +135,6 @@ def test_no_open_file_and_no_process_is_left(tmp_path: Path) -> None:
         loaded(Make(trouble, at=1, marks=tmp_path), TWO)
     assert psutil.Process().num_fds() == before
     assert no_workers_left()
-
-
-MAIN = """
-import sys; sys.path.insert(0, {folder!r})
-import os, time
-from lambdanets.data.loader import LoaderConfig, load_batches
-from test_data_loader import Make, requests
-if __name__ == "__main__":
-    {first}
-    make = Make({trouble!r}, at=9 if {trouble!r} else -1)
-    batches = load_batches(make, lambda first: requests(10**6, first), 0, LoaderConfig(workers=2),
-                           pin=False, warn=print)
-    print(*{{next(batches).by for _ in range(4)}}, flush=True)
-    {then}
-"""
-
-
-def started(
-    tmp_path: Path, then: str, trouble: str = "", first: str = "pass"
-) -> tuple[subprocess.Popen[str], list[int]]:
-    """A process with two workers, and their numbers."""
-    script = tmp_path / "main.py"
-    script.write_text(MAIN.format(folder=str(Path(__file__).parent), then=then, trouble=trouble, first=first))
-    main = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert main.stdout is not None
-    return main, [int(word) for word in main.stdout.readline().split()]
-
-
-def gone(pids: list[int], seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while alive := [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]:
-        if time.monotonic() > deadline:
-            return not alive
-        time.sleep(0.05)
-    return True
-
-
-def no_workers_left() -> bool:
-    return not [child for child in psutil.Process().children() if child.name().startswith("loader")]
-
-
-def test_workers_do_not_outlive_a_killed_process(tmp_path: Path) -> None:
-    main, workers = started(tmp_path, "for _ in batches: pass", trouble="sleep")
-    main.kill()
-    assert len(workers) == 2
-    assert gone(workers)
-    main.communicate()
-
-
-def test_interrupting_everybody_ends_the_process_cleanly(tmp_path: Path) -> None:
-    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
-    main, workers = started(tmp_path, "for _ in batches: pass", trouble="sleep", first=hear)
-    os.killpg(main.pid, signal.SIGINT)
-    _, said = main.communicate(timeout=20)
-    assert said.count("Traceback") == 1
-    assert said.strip().endswith("KeyboardInterrupt")
-    assert gone(workers)
-
-
-def test_workers_go_on_while_everybody_is_told_to_end(tmp_path: Path) -> None:
-    ignore = "import signal; signal.signal(signal.SIGTERM, lambda *_: None)"
-    go_on = "time.sleep(1); print(*{next(batches).by for _ in range(20)}, flush=True); os._exit(0)"
-    main, workers = started(tmp_path, go_on, first=ignore)
-    os.killpg(main.pid, signal.SIGTERM)
-    said, complaint = main.communicate(timeout=20)
-    assert {int(word) for word in said.split()} == set(workers)
-    assert complaint == ""
-    assert gone(workers)
-
-
-@pytest.mark.slow
-def test_the_end_of_the_process_ends_workers_that_nobody_closed(tmp_path: Path) -> None:
-    main, workers = started(tmp_path, "import builtins; builtins.kept = batches")
-    _, complaint = main.communicate(timeout=20)
-    assert (main.returncode, complaint) == (0, "")
-    assert gone(workers)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ import lambdanets.cli.choice
 import lambdanets.cli.training
 import lambdanets.report.write
 from lambdanets.cli import main
-from lambdanets.cli.trial import Ended, Trial
+from lambdanets.cli.forked import Ended, Trial
 from lambdanets.data import workers
 from lambdanets.data.stored import StoredConfig
 from lambdanets.faults import Fault, arm

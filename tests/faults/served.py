@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lambdanets.cli.trial import Ended
+from lambdanets.cli.forked import Ended
 from lambdanets.training.checkpoint import load_newest
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.journal import read_journal

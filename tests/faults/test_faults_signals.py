@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from served import FaultServer, fault, fingerprint, steps_kept
 
-from lambdanets.cli.trial import Ended
+from lambdanets.cli.forked import Ended
 from lambdanets.data.loader import LoaderConfig, Request, load_batches
 
 STEPS = 12

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -51,15 +50,11 @@ def label(run: FinishedRun, data: Path | None, journal: Path, batch_size: int, w
     where, pool = _open_pool(run, data)
     weights = str(sum_of(run.folder.weights)["sha256"])
     teacher = {"run": str(run.folder.path.absolute()), "recipe": run.config.recipe, "model": run.config.model}
-    header = {"classes": list(run.task.class_names), "pool": where, "teacher": teacher | {"weights_sha256": weights}}
+    header = {"classes": list(run.class_names), "pool": where, "teacher": teacher | {"weights_sha256": weights}}
     loader = run.config.loader if workers is None else replace(run.config.loader, workers=workers)
 
-    def predict(images: torch.Tensor) -> torch.Tensor:
-        """The teacher's logits."""
-        return run.task.logits(run.model, images)
-
     with _shown(len(pool)) as watch:
-        label_pool(predict, pool, journal, header, batch_size=batch_size, loader=loader, watch=watch)
+        label_pool(run.logits, pool, journal, header, batch_size=batch_size, loader=loader, watch=watch)
 
 
 def describe_labels(labels: Labelled, classes: tuple[str, ...], out: Path) -> None:

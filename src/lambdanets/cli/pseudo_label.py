@@ -62,5 +62,5 @@ def pseudo_label(
         ):
             label(teacher, data, journal, batch_size, workers)
         labels = write_chosen(journal, out, filters)
-    describe_labels(labels, teacher.task.class_names, out)
+    describe_labels(labels, teacher.class_names, out)
     return 0 if labels.kept else EXIT_FAILED

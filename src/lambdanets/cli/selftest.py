@@ -26,8 +26,8 @@ def selftest(*, quick: Annotated[bool, Parameter(negative=())] = False) -> int:
     import time
     from pathlib import Path
 
-    from lambdanets.cli.bench import Bench, NotSurvivedError
-    from lambdanets.cli.injections import injections
+    from lambdanets.cli.selftest_faults import injections
+    from lambdanets.cli.selftest_runs import Bench, NotSurvivedError
 
     if not hasattr(os, "fork"):
         raise SystemExit("lambdanets: selftest needs a system that can fork, such as Linux or macOS.")

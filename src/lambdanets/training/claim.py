@@ -24,21 +24,22 @@ def claimed(path: Path) -> Iterator[None]:
         _take_back(missing)
         raise ValueError(f"{path} cannot be written ({error.strerror}): choose another folder.") from error
     try:
-        _lock(descriptor, path)
+        lock(
+            descriptor,
+            f"{path} is being trained into by another process: wait until it ends, or choose another folder.",
+        )
         yield
     finally:
         os.close(descriptor)
         _take_back(missing)
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    """Lock the folder itself, so that no file of the lock is left over."""
+def lock(descriptor: int, taken: str) -> None:
+    """Lock what is open here until it is closed; so no file of the lock is left over. ValueError(taken) if it is."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ValueError(
-            f"{path} is being trained into by another process: wait until it ends, or choose another folder."
-        ) from error
+        raise ValueError(taken) from error
     except OSError:
         return  # a file system without locks, as some networks have
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -107,6 +108,10 @@ class ClassificationTask:
         if self.config.sync_norm and self.ranks.count > 1:
             sync_norms(model)
         return prepared(model, self.config.precision).to(self.device)
+
+    def example(self) -> LabelledBatch:
+        """The first two training images, as the first epoch varies them."""
+        return self._to_device(self.train.augmented(np.arange(2), np.zeros(2, dtype=np.int64), self.config.seed))
 
     def batches(
         self, first_step: int, stopped: Callable[[], bool] = lambda: False

@@ -7,7 +7,6 @@ which pictures are sure enough, how many of each class, soft or hard. So to choo
 Letters: b batch, p pictures.
 """
 
-import fcntl
 import json
 import warnings
 from collections import Counter
@@ -29,6 +28,7 @@ from lambdanets.data.loader import LoaderConfig, Request, load_batches
 from lambdanets.data.mixture import Part
 from lambdanets.data.pseudo import DIGITS, LEAST, write_labels
 from lambdanets.printable import printable
+from lambdanets.training.claim import lock
 from lambdanets.whole_file import append_line, write_whole
 
 Line = dict[str, Any]
@@ -242,10 +242,5 @@ def _names_hash(names: Iterable[str]) -> str:
 def _alone_at(journal: Path) -> Iterator[None]:
     """Within this block no other process that asks can write the journal; the kernel ends it with the process."""
     with journal.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"{journal} is being written by another process: wait until it ends.") from error
-        except OSError:
-            pass  # a file system without locks, as some networks have
+        lock(file.fileno(), f"{journal} is being written by another process: wait until it ends.")
         yield

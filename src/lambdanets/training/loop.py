@@ -1,6 +1,7 @@
 """The training loop, to be read from top to bottom: `fit`, the steps it takes, and what is done when one goes wrong."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -92,25 +93,25 @@ def take_steps(stepper: Stepper, guard: Guard, host: Host) -> Ending:
     num_steps = config.num_steps(task.num_samples)
     if state.unjudged:  # it was stopped in the middle of that
         _is_saved(stepper, host, _judge(stepper, host))
-    batches = task.batches(state.step, host.should_stop)
-    while state.step < num_steps:
-        stepper.watch.passed("keeping")
-        batch = _next(batches)
-        if stepper.ranks.any(host.should_stop()):
-            return Ending.STOPPED
-        stepper.watch.passed("data")
-        host.note_unreadable(task.notes(batch))
-        result = _within_memory(stepper, batch, host)
-        state.step += 1
-        state.bad_steps += not result.is_good
-        host.record(_step_record(stepper, result))
-        guard.count_unreadable(config.batch_size, result.metrics.get("unreadable", 0.0) * config.batch_size)
-        if guard.has_diverged(result.is_good or result.is_overflow):
-            return Ending.DIVERGED
-        score = _judge(stepper, host) if config.judges_after(state.step, task.num_samples) else None
-        is_time = score is not None or state.step % config.checkpoint.every_steps == 0
-        if result.is_good and is_time and not _is_saved(stepper, host, score):
-            return Ending.DIVERGED
+    with closing(task.batches(state.step, host.should_stop)) as batches:
+        while state.step < num_steps:
+            stepper.watch.passed("keeping")
+            batch = _next(batches)
+            if stepper.ranks.any(host.should_stop()):
+                return Ending.STOPPED
+            stepper.watch.passed("data")
+            host.note_unreadable(task.notes(batch))
+            result = _within_memory(stepper, batch, host)
+            state.step += 1
+            state.bad_steps += not result.is_good
+            host.record(_step_record(stepper, result))
+            guard.count_unreadable(config.batch_size, result.metrics.get("unreadable", 0.0) * config.batch_size)
+            if guard.has_diverged(result.is_good or result.is_overflow):
+                return Ending.DIVERGED
+            score = _judge(stepper, host) if config.judges_after(state.step, task.num_samples) else None
+            is_time = score is not None or state.step % config.checkpoint.every_steps == 0
+            if result.is_good and is_time and not _is_saved(stepper, host, score):
+                return Ending.DIVERGED
     return Ending.FINISHED
 
 
@@ -135,7 +136,7 @@ def _go_back(stepper: Stepper, guard: Guard, host: Host) -> None:
     guard.begin_again(rollbacks, left)
     if not host.go_back(state):
         state.restore(TrainingState.begin(stepper.task.build_model(), stepper.config).capture())
-    state.go_on_after(rollbacks)
+    state.rollbacks = rollbacks
     host.tell(f"Went back to step {state.step}, with half the learning rate: there were NaN or infinity up to {left}.")
     event: Record = {"event": "rollback", "step": state.step, "from_step": left, "bad_steps": bad_steps}
     host.record(event | {"learning_rate_factor": state.learning_rate_factor})

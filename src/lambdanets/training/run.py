@@ -7,7 +7,6 @@ and `finish_run`, in this order.
 import copy
 import json
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +76,7 @@ def prepare_run(config: Config, ranks: Ranks = ALONE) -> Run:
 @torch.no_grad()
 def try_one_batch(task: Task[Any], model: nn.Module) -> None:
     """Show a copy of the model two samples: what does not fit together fails here, before anything is written."""
-    with closing(task.batches(0)) as batches:
-        batch = next(batches)
-    first, *_ = task.parts(batch, max(1, task.size(batch) // 2))
-    task.loss(copy.deepcopy(model), first)
+    task.loss(copy.deepcopy(model), task.example())
 
 
 def begin_run(run: Run, path: Path) -> RunFolder:
@@ -116,7 +112,7 @@ def resume_run(run: Run, folder: RunFolder) -> list[str]:
     else:
         _restore(run, captured, folder)
         notes.append(f"Resumed at step {run.state.step} of {run.num_steps}.")
-    run.state.go_on_after(run.ranks.from_first(lambda: _rewound(folder, run.state.step)))
+    run.state.rollbacks = run.ranks.from_first(lambda: _rewound(folder, run.state.step))
     return notes
 
 

@@ -30,9 +30,7 @@ class TrainingState:
     bad_steps: int = 0
     """Steps whose loss or gradient was no number, so that they changed nothing."""
     rollbacks: int = 0
-    """How often the run went back to a checkpoint because of them."""
-    learning_rate_factor: float = 1.0
-    """What the schedule's learning rate is multiplied by; halved at each of these returns."""
+    """How often the run went back to a checkpoint because of them; not saved: the journal tells it, up to the end."""
     unjudged: bool = False
     """Whether this step was to be judged, and that was not brought to its end."""
     judged_at_once: int | None = None
@@ -50,6 +48,11 @@ class TrainingState:
         )
 
     @property
+    def learning_rate_factor(self) -> float:
+        """What the schedule's learning rate is multiplied by: halved at each return to a checkpoint."""
+        return 0.5**self.rollbacks
+
+    @property
     def model_device(self) -> str:
         """Where the model is, such as cpu or cuda:0."""
         return str(next(self.model.parameters()).device)
@@ -59,8 +62,6 @@ class TrainingState:
         return {
             "step": self.step,
             "bad_steps": self.bad_steps,
-            "rollbacks": self.rollbacks,
-            "learning_rate_factor": self.learning_rate_factor,
             "unjudged": self.unjudged,
             "scaler": self.scaler.state_dict(),
             "model": dict(self.model.state_dict()),
@@ -75,9 +76,4 @@ class TrainingState:
         self.optimizer.load_state_dict(captured["optimizer"])
         self.scaler.load_state_dict(captured["scaler"])
         self.step, self.bad_steps = captured["step"], captured["bad_steps"]
-        self.rollbacks, self.learning_rate_factor = captured["rollbacks"], captured["learning_rate_factor"]
         self.unjudged = captured["unjudged"]
-
-    def go_on_after(self, rollbacks: int) -> None:
-        """Halve the learning rate once for each return to a checkpoint."""
-        self.rollbacks, self.learning_rate_factor = rollbacks, 0.5**rollbacks

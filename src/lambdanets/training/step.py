@@ -49,7 +49,7 @@ class Stepper:
 
     def __post_init__(self) -> None:
         """Keep room for what a forward pass changes, should the step come to nothing."""
-        self._buffers = [buffer for buffer in self.state.model.buffers() if buffer is not None]
+        self._buffers = list(self.state.model.buffers())
         self._kept = [buffer.clone() for buffer in self._buffers]
 
     def take(self, batch: Any) -> StepResult:

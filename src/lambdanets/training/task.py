@@ -32,6 +32,10 @@ class Task(Protocol[Batch]):
         """A fresh network of the right inputs and outputs; the same for the same seed."""
         ...
 
+    def example(self) -> Batch:
+        """Two training samples, to try a network on; made here and now, whatever makes the others."""
+        ...
+
     def batches(self, first_step: int, stopped: Callable[[], bool] = lambda: False) -> Generator[Batch, None, None]:
         """This process's share of steps first_step, first_step + 1, … without end, a pure function of seed and step.
 

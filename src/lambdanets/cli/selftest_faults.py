@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lambdanets.cli.bench import STEPS, Bench, require, steps_kept
+from lambdanets.cli.selftest_runs import STEPS, Bench, require, steps_kept
 from lambdanets.faults import PLACES, Fault
 from lambdanets.training.checkpoint import STATE, list_checkpoints
 from lambdanets.training.folder import RunFolder

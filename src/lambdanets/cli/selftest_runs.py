@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from lambdanets.cli.entry import main
-from lambdanets.cli.trial import Ended, Trial
+from lambdanets.cli.forked import Ended, Trial
 from lambdanets.data.stored import StoredConfig
 from lambdanets.faults import Fault, arm
 from lambdanets.recipes.registry import find_recipe
