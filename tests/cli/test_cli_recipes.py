@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lambdanets.cli import main
-from lambdanets.data.digits import TEST_FORMS, TRAIN_FORMS
+from lambdanets.data.digits import TEST_FORMS, TRAIN_FORMS, DigitsSplit
 from lambdanets.data.export import WRITERS
-from lambdanets.data.written_digits import CLASSES, digit_samples
+from lambdanets.data.written_digits import digit_samples
 from lambdanets.models import create_model, save_weights
 
 FORMS = ("tree", "shards", "parquet")
@@ -35,7 +35,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_some(path: Path, form: str) -> None:
     """The first digits of both splits, as the same bytes in every form."""
     for split, forms, count in (("train", TRAIN_FORMS, TRAINED), ("val", TEST_FORMS, JUDGED)):
-        WRITERS[form](islice(digit_samples(forms), count), path, split, CLASSES)
+        WRITERS[form](islice(digit_samples(forms), count), path, split, DigitsSplit.classes)
 
 
 def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from lambdanets.cli.mistakes import EXIT_FAILED, mistakes_reported
 
 if TYPE_CHECKING:
-    from lambdanets.training.soundness import Finding
+    from lambdanets.training.soundness import Checked
 
 
 def verify(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
@@ -36,7 +36,7 @@ def verify(run: Path, /, *, json_: Annotated[bool, Parameter(name="--json", nega
     return EXIT_FAILED if wrong else 0
 
 
-def _show(findings: "list[Finding]", wrong: "list[Finding]") -> None:
+def _show(findings: "list[Checked]", wrong: "list[Checked]") -> None:
     from lambdanets.cli.table import print_rows
     from lambdanets.printable import printable
 

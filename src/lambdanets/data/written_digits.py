@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lambdanets.data.digits import TEST_FORMS, TRAIN_FORMS, DigitsConfig, load_split
+from lambdanets.data.digits import TEST_FORMS, TRAIN_FORMS, DigitsConfig, DigitsSplit, load_split
 from lambdanets.data.export import WRITERS, Sample
 from lambdanets.data.finding import DataError
 from lambdanets.whole_file import writing
 
-CLASSES = tuple("0123456789")
 SIZES = (8, 1024)
 """Least and greatest side that can be asked for."""
 _FORMS_OF = {"train": TRAIN_FORMS, "val": TEST_FORMS}
@@ -40,7 +39,7 @@ def write_digits(path: Path, form: str, size: int = SIZES[0]) -> dict[str, int]:
             path.parent.mkdir(parents=True, exist_ok=True)
             draft.mkdir()
             for split, forms in _FORMS_OF.items():
-                WRITERS[form](digit_samples(forms, size), draft, split, CLASSES)
+                WRITERS[form](digit_samples(forms, size), draft, split, DigitsSplit.classes)
             os.replace(draft, path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -20,7 +20,7 @@ _AGAIN = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Checked:
     """One thing that was looked at."""
 
     name: str
@@ -44,7 +44,7 @@ def write_result(folder: RunFolder, result: Record) -> None:
     write_whole(folder.result, text)
 
 
-def verify_run(folder: RunFolder) -> list[Finding]:
+def verify_run(folder: RunFolder) -> list[Checked]:
     """What there is to verify in a run, and how it fares: checkpoints, newest first, then what a finished run holds.
 
     Raises:
@@ -55,24 +55,24 @@ def verify_run(folder: RunFolder) -> list[Finding]:
     return [*_checkpoints(folder), *_results(folder)]
 
 
-def _checkpoints(folder: RunFolder) -> Iterator[Finding]:
+def _checkpoints(folder: RunFolder) -> Iterator[Checked]:
     for checkpoint in list_checkpoints(folder.checkpoints):
         name = str(checkpoint.relative_to(folder.path))
         try:
             check_checkpoint(checkpoint)
-            yield Finding(name=name)
+            yield Checked(name=name)
         except CheckpointError as error:
             if checkpoint.exists():  # a training that goes on may have removed it meanwhile
                 wrong = str(error).removeprefix(f"{checkpoint}").lstrip(": ").removesuffix(".")
-                yield Finding(name=name, wrong=wrong, way_out="remove it; --resume goes on from the one before")
+                yield Checked(name=name, wrong=wrong, way_out="remove it; --resume goes on from the one before")
 
 
-def _results(folder: RunFolder) -> Iterator[Finding]:
+def _results(folder: RunFolder) -> Iterator[Checked]:
     try:
         recipe = str(read_config(folder)["recipe"])
     except ValueError:
         recipe = "RECIPE"
-        yield Finding(name=folder.config.name, wrong="cannot be read", way_out="put it back as it was")
+        yield Checked(name=folder.config.name, wrong="cannot be read", way_out="put it back as it was")
     if not folder.result.exists():
         return
     again = _AGAIN.format(recipe=recipe, run=folder.path)
@@ -80,14 +80,14 @@ def _results(folder: RunFolder) -> Iterator[Finding]:
         sums = read_manifest(folder.path / MANIFEST)["files"]
     except ManifestError:
         missing = "is damaged" if (folder.path / MANIFEST).exists() else "is missing, so nothing tells what was written"
-        yield Finding(name=MANIFEST, wrong=missing, way_out=again)
+        yield Checked(name=MANIFEST, wrong=missing, way_out=again)
         return
     for name, written in sums.items():
         wrong = _difference(folder.path / name, written)
         if name == folder.config.name and recipe == "RECIPE":
             continue  # told above
         lasting = name in (folder.config.name, folder.classes.name, folder.environment.name, folder.metrics.name)
-        yield Finding(name=name, wrong=wrong, way_out=("put it back as it was" if lasting else again) if wrong else "")
+        yield Checked(name=name, wrong=wrong, way_out=("put it back as it was" if lasting else again) if wrong else "")
 
 
 def _difference(path: Path, written: dict[str, int | str]) -> str:
