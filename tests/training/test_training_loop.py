@@ -24,6 +24,7 @@ class Line:
     """A task of another kind than the package's own: fit y = 3x. It shares no code with classification."""
 
     num_samples = 8
+    score = "accuracy"
     split = "test"
 
     def build_model(self) -> nn.Module:

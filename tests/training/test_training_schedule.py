@@ -29,3 +29,17 @@ def test_without_warmup_the_first_step_is_the_highest() -> None:
 def test_fractions_outside_their_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"schedule.{name}: got"):
         ScheduleConfig(**{name: value})
+
+
+def test_steps_of_the_papers_detectors() -> None:
+    config = ScheduleConfig(warmup_fraction=0.01, warmup_shape="linear", start_factor=0, fall_shape="steps")
+    rates = [learning_rate_at(step, 1000, 0.32, config) for step in range(1000)]
+    assert rates[5] == pytest.approx(0.16)
+    assert [rates[step] for step in (10, 899, 900, 950, 975, 999)] == pytest.approx(
+        [0.32, 0.32, 0.032, 0.0032, 0.00032, 0.00032]
+    )
+
+
+def test_drops_outside_the_run_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"schedule.drops: got \(0.9, 1.5\), wanted numbers in \(0, 1\)"):
+        ScheduleConfig(drops=(0.9, 1.5))

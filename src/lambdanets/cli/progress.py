@@ -47,7 +47,9 @@ class TrainingProgress:
         if record["event"] != "step":
             return
         for name in ("loss", "accuracy", "seconds"):
-            new = float(record.get(name) or 0)
+            if name not in record:
+                continue
+            new = float(record[name] or 0)
             self._smooth[name] = MEMORY * self._smooth.get(name, new) + (1 - MEMORY) * new
         step = int(record["step"] or 0)
         if self._bar.console.is_terminal:
@@ -71,7 +73,8 @@ class TrainingProgress:
         if self._bar.console.is_terminal and self._bar.console.width < NARROW:
             return f"{self._smooth['loss']:.3f}"
         speed = self._batch_size / max(self._smooth["seconds"], 1e-9)
-        return f"loss {self._smooth['loss']:.3f}  accuracy {self._smooth['accuracy']:.1%}  {speed:.0f} images/s"
+        accuracy = f"accuracy {self._smooth['accuracy']:.1%}  " if "accuracy" in self._smooth else ""
+        return f"loss {self._smooth['loss']:.3f}  {accuracy}{speed:.{0 if speed >= 10 else 1}f} images/s"
 
 
 def _columns(width: int) -> tuple[ProgressColumn, ...]:

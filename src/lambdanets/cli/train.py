@@ -35,7 +35,7 @@ def train(
             data.pseudo.pool, data.pseudo.share, data.pseudo.weight, task.label_smoothing, batch_size, micro_batch_size,
             epochs, optimizer.name, optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum,
             optimizer.clip_norm, schedule.warmup_fraction, schedule.warmup_shape, schedule.start_factor,
-            schedule.final_factor, average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous,
+            schedule.fall_shape, schedule.final_factor, schedule.drops, average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous,
             judge_every_epochs, precision.dtype, precision.channels_last, precision.compile, guard.bad_steps,
             guard.rollbacks, guard.unreadable, sync_norm, loader.workers, loader.prefetch, loader.timeout,
             loader.restarts, log.tensorboard, num_threads, device. On pictures the fields of the data are data.path,

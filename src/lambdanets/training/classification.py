@@ -67,6 +67,11 @@ class ClassificationTask:
     """Gives a fresh network the weights to begin from; None: those that are drawn."""
 
     @property
+    def score(self) -> str:
+        """What a better classifier has more of."""
+        return "accuracy"
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are called, in the order of the labels; their numbers where the data gives no names."""
         return tuple(getattr(self.train, "classes", ())) or tuple(str(n) for n in range(self.train.num_classes))

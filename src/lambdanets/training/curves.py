@@ -8,15 +8,18 @@ from lambdanets.whole_file import write_picture
 
 
 def draw_curves(records: list[Record], path: Path, *, title: str) -> None:
-    """Write a PNG of three panels over the epochs; thin lines are single steps, thick ones their running mean."""
+    """Write a PNG of a panel for each number that was recorded, over the epochs.
+
+    Thin lines are single steps, thick ones their running mean.
+    """
     from matplotlib.figure import Figure  # slow to import, and only finished runs need it
 
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    figure.suptitle(title)
-    panels = figure.subplots(1, 3)
     steps = [record for record in records if record["event"] == "step"]
     epochs = [_number(record, "epoch") for record in steps]
-    for panel, name in zip(panels, ("loss", "accuracy", "learning_rate"), strict=True):
+    names = [name for name in ("loss", "accuracy", "learning_rate") if any(name in step for step in steps)] or ["loss"]
+    figure = Figure(figsize=(4 * len(names), 3.6), layout="constrained")
+    figure.suptitle(title)
+    for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         values = [_number(record, name) for record in steps]
         if name == "learning_rate":
             panel.plot(epochs, values, color="tab:blue")
@@ -24,9 +27,14 @@ def draw_curves(records: list[Record], path: Path, *, title: str) -> None:
             panel.plot(epochs, values, linewidth=0.6, alpha=0.5, color="tab:blue")
             panel.plot(epochs, running_mean(values), color="tab:blue", label="training (augmented images)")
             panel.legend(frameon=False)
-        panel.set(xlabel="epoch", title=name.replace("_", " "))
+        panel.set(xlabel="epoch", title=spoken(name))
         panel.grid(alpha=0.3)
     write_picture(path, figure)
+
+
+def spoken(name: str) -> str:
+    """The name of a number as people write it: box_ap is box AP."""
+    return " ".join(word.upper() if word == "ap" else word for word in name.split("_"))
 
 
 def running_mean(values: list[float], memory: float = 0.9) -> list[float]:

@@ -78,6 +78,10 @@ class Ranks:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
+    def gathered(self, mine: Result) -> list[Result]:
+        """Every process's own value, by rank; it must be small, and something that can be pickled."""
+        return [mine] if self.count == 1 else _gathered(mine, self.count)
+
     def from_first(self, make: Callable[[], Result]) -> Result:
         """What `make` returns on the first process, on every process.
 

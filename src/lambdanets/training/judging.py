@@ -39,15 +39,18 @@ def judge(
 
 
 class _InParts(nn.Module):
-    """A model that is given few samples at once, whatever it is called with."""
+    """A model that is given few samples at once, whatever it is called with: a tensor of images, or a list of them."""
 
     def __init__(self, model: nn.Module, samples: int) -> None:
         super().__init__()
         self.model, self._samples = model, samples
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Any) -> Any:
         """What the model says of all of them."""
-        return torch.cat([self.model(part) for part in images.split(self._samples)])
+        if isinstance(images, Tensor):
+            return torch.cat([self.model(part) for part in images.split(self._samples)])
+        starts = range(0, len(images), self._samples)
+        return [said for start in starts for said in self.model(images[start : start + self._samples])]
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def _judge(stepper: Stepper, host: Host) -> float | None:
     state.unjudged = False
     stepper.watch.passed("judging")
     host.record({"event": "judged", "step": state.step, **scores})
-    return scores.get("accuracy")
+    return scores[stepper.task.score]
 
 
 def _never() -> bool:

@@ -17,7 +17,7 @@ from torch import nn
 from lambdanets.models import count_parameters, save_weights
 from lambdanets.training.checkpoint import remove_drafts
 from lambdanets.training.config import Config
-from lambdanets.training.curves import draw_curves
+from lambdanets.training.curves import draw_curves, spoken
 from lambdanets.training.distributed import ALONE, Ranks
 from lambdanets.training.environment import describe_environment
 from lambdanets.training.folder import RunFolder, check_places, create_run_folder, write_json
@@ -155,9 +155,8 @@ def _write_result(run: Run, folder: RunFolder, scores: dict[str, float]) -> Reco
     result |= {"seed": config.seed, "steps": run.state.step, "train_seconds": round(seconds, 1)}
     result |= {"num_threads": config.num_threads}
     save_weights(run.state.average.model, folder.weights)
-    title = f"{config.recipe}, {config.model}, seed {config.seed}"
-    if "accuracy" in scores:
-        title += f": {split} accuracy {scores['accuracy']:.2%}"
+    found = f"{split} {spoken(run.task.score)} {scores[run.task.score]:.2%}"
+    title = f"{config.recipe}, {config.model}, seed {config.seed}: {found}"
     draw_curves(records, folder.curves, title=title)
     write_result(folder, result)
     return result

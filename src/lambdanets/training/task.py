@@ -24,6 +24,11 @@ class Task(Protocol[Batch]):
         ...
 
     @property
+    def score(self) -> str:
+        """Which of the numbers of `evaluate` says how good the model is: 0…1, more is better."""
+        ...
+
+    @property
     def split(self) -> Split:
         """What the finished model is judged on: validation where samples were held out, otherwise test."""
         ...

@@ -1,15 +1,13 @@
-"""A finished run brought back to life: its config, its task with the data, its trained network, its way of seeing.
+"""A finished classifier brought back to life: its config, its task with the data, its network, its way of seeing.
 
 Letters: b batch, y rows and x columns of pixels.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from textwrap import shorten
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -18,23 +16,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from lambdanets import __version__
 from lambdanets.data.augment import enough_pixels, unvaried
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.data.images import read_image
 from lambdanets.data.scan import ENOUGH_SIDE, digit_inputs
 from lambdanets.data.source import available_splits, open_source
 from lambdanets.data.stored import StoredConfig, with_classes
+from lambdanets.finished.stored import StoredRun, open_run
 from lambdanets.models import load_weights
-from lambdanets.models.weights import stored_shape
-from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.classification import ClassificationConfig, ClassificationTask
 from lambdanets.training.config import Config
 from lambdanets.training.distributed import ALONE
-from lambdanets.training.folder import RunFolder, read_config
+from lambdanets.training.folder import RunFolder
 from lambdanets.training.journal import Record
-from lambdanets.training.override import from_json
-from lambdanets.training.run import check_device, read_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,35 +116,31 @@ class FinishedRun:
 
 
 def load_run(path: Path | str, device: str | None = None) -> FinishedRun:
-    """The run that `lambdanets train` left in a folder; nothing is written, and its data need not be there.
+    """The classifier that `lambdanets train` left in a folder; nothing is written, and its data need not be there.
 
     Sets the number of CPU threads to the run's, so that it gives its bits. `device` is where the network shall be; by
     default where it was trained.
 
     Raises:
-        ValueError: the folder is no run, not a finished one, of another version, or damaged.
+        ValueError: the folder is no run, not a finished one, of another version, damaged, or no classifier's.
     """
-    path = Path(path)
-    folder = RunFolder(path)
-    if not path.is_dir():
-        raise ValueError(f"{path} is {'not a folder' if path.exists() else 'not there'}: give the folder of a run.")
-    if not folder.config.is_file():
-        raise ValueError(f"{path} is not a run: it has no config.json; make one with lambdanets train --out {path}.")
-    config = _config_of(folder)
-    config = replace(config, device=device or config.device)
-    result = _result_of(folder, config)
-    check_device(config.device)
-    torch.set_num_threads(config.num_threads)
+    return as_classifier(open_run(path, device))
+
+
+def as_classifier(stored: StoredRun) -> FinishedRun:
+    """The classifier of a run; ValueError for a run of another kind."""
+    config, folder, names = stored.config, stored.folder, stored.class_names
     if not isinstance(config.task, ClassificationConfig):
-        raise ValueError(f"{path} is a run of '{config.recipe}', which does not classify images.")
-    names = _class_names(folder)
+        raise ValueError(f"{folder.path} is a run of '{config.recipe}', which does not classify images.")
     nothing = _NoImages(classes=names, num_channels=config.data.preprocess.channels)
     blank = ClassificationTask(
         train=nothing, judged=nothing, split="test", config=config, ranks=ALONE, label_smoothing=0.0
     )
     model = blank.build_model()
     load_weights(model, folder.weights)
-    return FinishedRun(folder=folder, config=config, class_names=names, model=model.eval(), result=result, blank=blank)
+    return FinishedRun(
+        folder=folder, config=config, class_names=names, model=model.eval(), result=stored.result, blank=blank
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,45 +165,3 @@ class _NoImages:
     def augmented(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int) -> NoReturn:
         """Nothing either."""
         self.plain(indices)
-
-
-def _class_names(folder: RunFolder) -> tuple[str, ...]:
-    """Those that the run keeps; numbers for a run that keeps none, as many as its weights tell apart."""
-    if not folder.classes.exists():
-        shape = stored_shape(folder.weights, "classifier.weight") if folder.weights.is_file() else None
-        return tuple(str(number) for number in range(shape[0] if shape else 0))
-    try:
-        names = json.loads(folder.classes.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder.classes} cannot be read ({error}): put it back as it was.") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{folder.classes}: wanted a list of names: put it back as it was.")
-    return tuple(names)
-
-
-def _config_of(folder: RunFolder) -> Config:
-    stored = read_config(folder)
-    try:
-        return from_json(find_recipe(str(stored.get("recipe"))), stored)
-    except ValueError as error:
-        reason = shorten(str(error), 120, placeholder=" …")  # not the list of all fields that would be right
-        version = _version_of(folder)
-        if version == __version__:
-            raise ValueError(f"{folder.config}: {reason} Put it back as it was.") from error
-        raise ValueError(f"{folder.path} is a run of lambdanets {version}, this is {__version__}: {reason}") from error
-
-
-def _result_of(folder: RunFolder, config: Config) -> Record:
-    result = read_result(folder)
-    if result is None:
-        raise ValueError(
-            f"{folder.path} is not finished: go on with lambdanets train {config.recipe} --out {folder.path} --resume"
-        )
-    return result
-
-
-def _version_of(folder: RunFolder) -> Any:
-    try:
-        return json.loads(folder.environment.read_text(encoding="utf-8"))["lambdanets"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "of an unknown version"

@@ -1,0 +1,1 @@
+"""Detection and instance segmentation: LambdaResNets as backbones of torchvision's Mask R-CNN."""

@@ -1,0 +1,95 @@
+"""What the folder of a finished run says of it: everything but its network, which depends on the kind of task."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+
+from lambdanets import __version__
+from lambdanets.models.weights import stored_shape
+from lambdanets.recipes.registry import find_recipe
+from lambdanets.training.config import Config
+from lambdanets.training.folder import RunFolder, read_config
+from lambdanets.training.journal import Record
+from lambdanets.training.override import from_json
+from lambdanets.training.run import check_device, read_result
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A finished run as its folder describes it."""
+
+    folder: RunFolder
+    config: Config
+    """What it was trained by, but for the device, which is the one that was asked for."""
+    class_names: tuple[str, ...]
+    """What the classes are called, in the order of the labels."""
+    result: Record
+    """What its result.json says."""
+
+
+def open_run(path: Path | str, device: str | None = None) -> StoredRun:
+    """The run that `lambdanets train` left in a folder; nothing is written.
+
+    Sets the number of CPU threads to the run's, so that it gives its bits.
+
+    Raises:
+        ValueError: the folder is no run, not a finished one, of another version, or damaged.
+    """
+    path = Path(path)
+    folder = RunFolder(path)
+    if not path.is_dir():
+        raise ValueError(f"{path} is {'not a folder' if path.exists() else 'not there'}: give the folder of a run.")
+    if not folder.config.is_file():
+        raise ValueError(f"{path} is not a run: it has no config.json; make one with lambdanets train --out {path}.")
+    config = _config_of(folder)
+    config = replace(config, device=device or config.device)
+    result = _result_of(folder, config)
+    check_device(config.device)
+    torch.set_num_threads(config.num_threads)
+    return StoredRun(folder=folder, config=config, class_names=_class_names(folder), result=result)
+
+
+def _class_names(folder: RunFolder) -> tuple[str, ...]:
+    """Those that the run keeps; numbers for a run that keeps none, as many as its weights tell apart."""
+    if not folder.classes.exists():
+        shape = stored_shape(folder.weights, "classifier.weight") if folder.weights.is_file() else None
+        return tuple(str(number) for number in range(shape[0] if shape else 0))
+    try:
+        names = json.loads(folder.classes.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder.classes} cannot be read ({error}): put it back as it was.") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{folder.classes}: wanted a list of names: put it back as it was.")
+    return tuple(names)
+
+
+def _config_of(folder: RunFolder) -> Config:
+    stored = read_config(folder)
+    try:
+        return from_json(find_recipe(str(stored.get("recipe"))), stored)
+    except ValueError as error:
+        reason = shorten(str(error), 120, placeholder=" …")  # not the list of all fields that would be right
+        version = _version_of(folder)
+        if version == __version__:
+            raise ValueError(f"{folder.config}: {reason} Put it back as it was.") from error
+        raise ValueError(f"{folder.path} is a run of lambdanets {version}, this is {__version__}: {reason}") from error
+
+
+def _result_of(folder: RunFolder, config: Config) -> Record:
+    result = read_result(folder)
+    if result is None:
+        raise ValueError(
+            f"{folder.path} is not finished: go on with lambdanets train {config.recipe} --out {folder.path} --resume"
+        )
+    return result
+
+
+def _version_of(folder: RunFolder) -> Any:
+    try:
+        return json.loads(folder.environment.read_text(encoding="utf-8"))["lambdanets"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "of an unknown version"
