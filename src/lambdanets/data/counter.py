@@ -22,6 +22,8 @@ class Purpose(IntEnum):
     STEP = 4
     POOL = 5
     LABELLED = 6
+    PROPOSALS = 7
+    SCENES = 7
 
 
 def random_words(purpose: Purpose, *counters: ArrayLike) -> NDArray[np.uint64]:
