@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lambdanets.cli import main
+from lambdanets.cli import labelling, main
+from lambdanets.data.loader import LoaderError
 from lambdanets.data.pseudo import read_labels
 
 
@@ -77,3 +78,18 @@ def test_a_file_that_is_not_ours_is_left_alone(teacher: Path, tmp_path: Path) ->
         main(["pseudo-label", str(teacher), "--out", str(tmp_path / "notes")])
     assert ended.value.code == 2
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_workers_that_are_lost_again_and_again_are_told_with_what_is_kept(
+    teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise LoaderError("no batch came from 4 workers in a row. Set loader.workers=0.")
+
+    monkeypatch.setattr(labelling, "label_pool", lost)
+    with pytest.raises(SystemExit) as ended:
+        main(["pseudo-label", str(teacher), "--out", str(tmp_path / "labels")])
+    assert ended.value.code == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("lambdanets: no batch came from 4 workers in a row.")
+    assert told[1].endswith("labels.journal; the same command goes on from there. Here loader.workers is --workers.")

@@ -37,14 +37,15 @@ def check(
         json_: Print one line of JSON, with every finding, in place of the tables.
         workers: Processes that read pictures, 0 for none but this one. By default as many as there are cores, to 8.
     """
-    from lambdanets.cli.data_report import describe_report, looking
+    from lambdanets.cli.data_report import describe_report
+    from lambdanets.cli.pictures import pictures_counted
     from lambdanets.data.check import check_data
     from lambdanets.training.cores import usable_cores
 
     with mistakes_reported():
         if workers is not None and not 0 <= workers <= 256:
             raise ValueError(f"--workers: got {workers}, wanted 0 to 256.")
-        with looking() as watch:
+        with pictures_counted() as watch:
             count = min(8, usable_cores()) if workers is None else workers
             report = check_data(path, split, workers=count, watch=watch)
     if json_:

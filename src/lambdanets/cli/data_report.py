@@ -1,17 +1,12 @@
-"""What `data check` shows while it looks, and what it says at the end."""
+"""What `data check` says at the end."""
 
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import groupby
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lambdanets.cli.table import print_rows
-from lambdanets.data.check import Report, SplitReport, Watch
+from lambdanets.data.check import Report, SplitReport
 from lambdanets.data.finding import Finding
 from lambdanets.printable import printable
 
@@ -21,21 +16,6 @@ HEADINGS = ("split", "images", "broken", "classes", "images a class", "width", "
 GIVE_WAY = ("modes", "images a class", "height", "width", "classes")
 """Columns that a narrow terminal does without, in this order."""
 _NONE = "–"
-
-
-@contextmanager
-def looking() -> Iterator[Watch]:
-    """A bar on a terminal, of standard error so that the output can be piped; nothing elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        tasks = {}
-
-        def show(split: str, done: int, total: int) -> None:
-            if split not in tasks:
-                tasks[split] = bar.add_task(split or "pictures", total=total)
-            bar.update(tasks[split], completed=done)
-
-        yield show
 
 
 def describe_report(report: Report) -> None:

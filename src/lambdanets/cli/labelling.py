@@ -1,17 +1,17 @@
-"""The part of `pseudo-label` between the command line and the labelling: the pool, the progress, the summary."""
+"""The part of `pseudo-label` between the command line and the labelling: the pool, how far it is, the summary."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from lambdanets.cli.mistakes import EXIT_FAILED, report_mistake
+from lambdanets.cli.pictures import pictures_counted
+from lambdanets.cli.stopped import stopping_told
 from lambdanets.cli.table import print_rows
 from lambdanets.data.digits import POOL, DigitsConfig
+from lambdanets.data.loader import LoaderError
 from lambdanets.data.mixture import Part
 from lambdanets.data.stored import StoredConfig
 from lambdanets.finished import FinishedRun
@@ -22,8 +22,6 @@ from lambdanets.whole_file import check_writable
 
 MOST_SHOWN = 20
 """Unreadable pictures that are named, and classes that are counted one by one."""
-SECONDS_A_LINE = 30.0
-"""Between two lines of progress where there is no terminal."""
 
 
 def journal_of(out: Path) -> Path:
@@ -53,8 +51,27 @@ def label(run: FinishedRun, data: Path | None, journal: Path, batch_size: int, w
     header = {"classes": list(run.class_names), "pool": where, "teacher": teacher | {"weights_sha256": weights}}
     loader = run.config.loader if workers is None else replace(run.config.loader, workers=workers)
 
-    with _shown(len(pool)) as watch:
+    def watch(done: int) -> None:
+        show("", done, len(pool))
+
+    with pictures_counted() as show:
         label_pool(run.logits, pool, journal, header, batch_size=batch_size, loader=loader, watch=watch)
+
+
+@contextmanager
+def what_is_kept_told(journal: Path) -> Iterator[None]:
+    """Within this block a signal, or workers that are lost again and again, end the process: what is kept is told.
+
+    The code is 1 for lost workers, which the command cannot help.
+    """
+    kept = f"What is labelled is in {printable(journal)}; the same command goes on from there."
+    with stopping_told(lambda: kept):
+        try:
+            yield
+        except LoaderError as error:
+            report_mistake(error)
+            print(f"{kept} Here loader.workers is --workers.", file=sys.stderr)
+            raise SystemExit(EXIT_FAILED) from None
 
 
 def describe_labels(labels: Labelled, classes: tuple[str, ...], out: Path) -> None:
@@ -90,26 +107,3 @@ def _open_pool(run: FinishedRun, data: Path | None) -> tuple[str, Part]:
     if data is None:
         raise ValueError("no pictures were named: say where they are with --data PATH.")
     return str(data.absolute()), config.load_pool(str(data))
-
-
-@contextmanager
-def _shown(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on standard error of a terminal, now and then a line elsewhere; both tell the time left."""
-    columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("pictures"), TimeRemainingColumn())
-    on_terminal = sys.stderr.isatty()
-    begun: list[tuple[float, int]] = []
-    told = [monotonic()]
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not on_terminal) as bar:
-        task = bar.add_task("", total=total)
-
-        def watch(done: int) -> None:
-            bar.update(task, completed=done)
-            now = monotonic()
-            begun[:] = begun or [(now, done)]
-            if on_terminal or now - told[0] < SECONDS_A_LINE:
-                return
-            told[0] = now
-            left = (now - begun[0][0]) / max(1, done - begun[0][1]) * (total - done)
-            print(f"{done:,} of {total:,} pictures, about {left:.0f} s left", file=sys.stderr, flush=True)
-
-        yield watch

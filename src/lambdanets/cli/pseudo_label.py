@@ -43,10 +43,8 @@ def pseudo_label(
         workers: Processes that read pictures. By default as many as the run was trained with.
         device: Where the network runs: cpu or cuda; by default where it was trained.
     """
-    from lambdanets.cli.labelling import describe_labels, journal_of, label
-    from lambdanets.cli.stopped import stopping_told
+    from lambdanets.cli.labelling import describe_labels, journal_of, label, what_is_kept_told
     from lambdanets.finished import load_run
-    from lambdanets.printable import printable
     from lambdanets.training.labelling import Filters, write_chosen
 
     with mistakes_reported():
@@ -57,9 +55,7 @@ def pseudo_label(
             raise ValueError(f"--workers: got {workers}, wanted 0 to 256.")
         journal = journal_of(out)
         teacher = load_run(run, device)
-        with stopping_told(
-            lambda: f"What is labelled is in {printable(journal)}; the same command goes on from there."
-        ):
+        with what_is_kept_told(journal):
             label(teacher, data, journal, batch_size, workers)
         labels = write_chosen(journal, out, filters)
     describe_labels(labels, teacher.class_names, out)
