@@ -6,7 +6,7 @@ Both are pure functions of seed and step, so that a run resumes at any step, on 
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,31 +16,38 @@ from lambdanets.data.loader import LoaderConfig, Request, load_batches
 from lambdanets.data.order import OwnOrder, samples_at
 from lambdanets.training.distributed import Ranks
 
+Batch = TypeVar("Batch")
+Given = TypeVar("Given", covariant=True)
 
-class LabelledImages(Protocol):
-    """One split of a data set, as classification wants it."""
 
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; labels are 0 … num_classes − 1."""
-        ...
+class Samples(Protocol[Given]):
+    """One split of a data set, whatever its batches are."""
 
     @property
     def num_channels(self) -> int:
         """Channels of an image."""
         ...
 
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        ...
+
     def __len__(self) -> int:
         """Number of images."""
         ...
 
-    def plain(self, indices: NDArray[np.int64]) -> LabelledBatch:
+    def plain(self, indices: NDArray[np.int64]) -> Given:
         """These images as they are."""
         ...
 
-    def augmented(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int) -> LabelledBatch:
+    def augmented(self, indices: NDArray[np.int64], epochs: NDArray[np.int64], seed: int) -> Given:
         """These images, varied by a chance that is a pure function of (seed, epoch, index)."""
         ...
+
+
+LabelledImages = Samples[LabelledBatch]
+"""A split as classification wants it; labels are 0 … num_classes − 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +62,8 @@ class Shares:
     """Whether batches lie in memory that a GPU reads by itself."""
 
     def training(
-        self, split: LabelledImages, seed: int, first_step: int, stopped: Callable[[], bool]
-    ) -> Generator[LabelledBatch, None, None]:
+        self, split: Samples[Batch], seed: int, first_step: int, stopped: Callable[[], bool]
+    ) -> Generator[Batch, None, None]:
         """The augmented samples of step first_step, first_step + 1, …; InterruptedError for a wait that is stopped."""
 
         def requests(step: int) -> Iterator[Request]:
@@ -74,7 +81,7 @@ class Shares:
         make = _Augmented(split, seed)
         return load_batches(make, requests, first_step, self.loader, pin=self.pin, warn=warnings.warn, stopped=stopped)
 
-    def judging(self, split: LabelledImages) -> Iterator[LabelledBatch]:
+    def judging(self, split: Samples[Batch]) -> Iterator[Batch]:
         """The samples as they are: every W-th of the split, once."""
         mine = np.arange(self.ranks.rank, len(split), self.ranks.count)
         size = -(-self.batch_size // self.ranks.count)
@@ -89,21 +96,21 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class _Augmented:
+class _Augmented(Generic[Batch]):
     """Makes training batches; a class, so that it can be sent to worker processes."""
 
-    split: LabelledImages
+    split: Samples[Batch]
     seed: int
 
-    def __call__(self, request: Request) -> LabelledBatch:
+    def __call__(self, request: Request) -> Batch:
         return self.split.augmented(request.indices, request.epochs, self.seed)
 
 
 @dataclass(frozen=True)
-class _Plain:
+class _Plain(Generic[Batch]):
     """Makes batches to judge by."""
 
-    split: LabelledImages
+    split: Samples[Batch]
 
-    def __call__(self, request: Request) -> LabelledBatch:
+    def __call__(self, request: Request) -> Batch:
         return self.split.plain(request.indices)
