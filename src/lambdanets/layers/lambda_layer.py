@@ -113,9 +113,9 @@ class LambdaLayer(nn.Module):
         self._check_input(x, context, context_mask, pair_mask)
         query, value, key = self.project(x, context, context_mask)
         output = apply_lambdas(
-            query.unflatten(1, (self.num_heads, self.dim_key)),
-            None if key is None else key.unflatten(1, (self.dim_key, self.dim_intra)),
-            value.unflatten(1, (self.dim_value, self.dim_intra)),
+            _apart(query, self.num_heads, self.dim_key),
+            None if key is None else _apart(key, self.dim_key, self.dim_intra),
+            _apart(value, self.dim_value, self.dim_intra),
             None if self.positions is None else self.positions(),
             context_mask=context_mask,
             pair_mask=pair_mask,
@@ -177,6 +177,14 @@ class LambdaLayer(nn.Module):
             )
         if 0 in tensor.shape:
             raise ValueError(f"got an empty {name} of shape {tuple(tensor.shape)}; every axis must hold an entry")
+
+
+def _apart(maps: Tensor, *channels: int) -> Tensor:
+    """(b, c1·c2, *N) as (b, c1, c2, *N), apart behind the map axes.
+
+    The gradient of a plain unflatten(1, …) at batch 1 has a first stride that makes BatchNorm take its slow path.
+    """
+    return maps.movedim(1, -1).unflatten(-1, channels).movedim((-2, -1), (1, 2))
 
 
 def _check_numbers(**numbers: int) -> None:
