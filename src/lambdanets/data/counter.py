@@ -5,7 +5,7 @@ remembered: the number for (seed, epoch, image) is computed from these three. Th
 splitmix64 (Steele, Lea, Flood 2014), applied once for each counter.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
+@unique
 class Purpose(IntEnum):
     """What a random number is for; the first counter, so that no two uses share numbers."""
 
@@ -23,7 +24,7 @@ class Purpose(IntEnum):
     POOL = 5
     LABELLED = 6
     PROPOSALS = 7
-    SCENES = 7
+    SCENES = 8
 
 
 def random_words(purpose: Purpose, *counters: ArrayLike) -> NDArray[np.uint64]:
