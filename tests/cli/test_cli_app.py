@@ -11,7 +11,7 @@ from lambdanets.cli.counted import count_rows, stored_rows
 from lambdanets.cli.render_help import render_help
 from lambdanets.cli.stored_help import FOLDER
 
-VERBS = ("train", "evaluate", "predict", "models", "explain", "tune", "doctor", "data")
+VERBS = ("train", "evaluate", "predict", "recipes", "models", "explain", "tune", "doctor", "data")
 GROUPED = ("data check", "data digits")
 
 
@@ -79,6 +79,7 @@ def test_no_verb_has_no_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         (["train", "digits", "extra"], "extra"),
         (["train", "--out"], "requires an argument"),
         (["train", "dgits"], "unknown recipe 'dgits': did you mean 'digits'?"),
+        (["recipes", "dgits"], "unknown recipe 'dgits': did you mean 'digits'?"),
         (["train", "--set", "sed=1"], "unknown field 'sed': did you mean 'seed'?"),
         (["train", "--set", "seed"], "wanted field=value"),
         (["train", "--set", "recipe=other"], "lambdanets train other"),
@@ -86,7 +87,7 @@ def test_no_verb_has_no_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         (["train", "--set", "model=lambda_tin"], "did you mean 'lambda_tiny'"),
         (["train", "--set", "model_options.dimkey=3"], "did you mean 'dim_key'"),
         (["train", "--set", "device=cuda:99"], "use device=cpu"),
-        (["train", "--set", "impl=dense"], "lambdanets train --help lists the fields"),
+        (["train", "--set", "impl=dense"], "lambdanets recipes digits lists the fields"),
         (["train", "--set", "model_options.impl=foo"], "impl='foo'"),
         (["train", "--set", "model_options.normalize_keys=foo"], "normalize_keys='foo'"),
         (["train", "--set", "model_options.dim_key=0"], "dim_key is 0"),

@@ -26,26 +26,15 @@ def train(
     Example: lambdanets train digits --out runs/first --set seed=1 --set epochs=10
 
     Args:
-        recipe: What to train: digits, which brings its data; or on pictures of your own, with --data, imagenet_90,
-            imagenet_350, fine_tune or pseudo_label. The recipes' own pages in the API say what to expect of each.
+        recipe: What to train: digits or digit_scenes, which bring their data; or on pictures of your own, with --data,
+            imagenet_90, imagenet_350, fine_tune, pseudo_label or coco_mask_rcnn. lambdanets recipes NAME says what to
+            expect of each.
         out: Folder of the run. By default a fresh one in runs/, named by date and recipe.
-        set_: Change a field of the recipe's config, as field=value; any number of times. The fields are recipe, seed,
-            model, model_options, data.image_size, data.padding, data.rotation, data.scaling, data.shear,
-            data.translation, data.validation_forms, data.labelled, data.labelled_seed, data.pseudo.labels,
-            data.pseudo.pool, data.pseudo.share, data.pseudo.weight, task.label_smoothing, batch_size, micro_batch_size,
-            epochs, optimizer.name, optimizer.learning_rate, optimizer.weight_decay, optimizer.momentum,
-            optimizer.clip_norm, schedule.warmup_fraction, schedule.warmup_shape, schedule.start_factor,
-            schedule.fall_shape, schedule.final_factor, schedule.drops, average.decay, checkpoint.every_steps, checkpoint.keep, checkpoint.asynchronous,
-            judge_every_epochs, precision.dtype, precision.channels_last, precision.compile, guard.bad_steps,
-            guard.rollbacks, guard.unreadable, sync_norm, loader.workers, loader.prefetch, loader.timeout,
-            loader.restarts, log.tensorboard, num_threads, device. On pictures the fields of the data are data.path,
-            data.image_size, data.interpolation, data.crop, data.min_area, data.flip, data.rand_augment_layers,
-            data.rand_augment_magnitude, data.holdout, data.max_pixels, data.mean, data.std, data.pseudo.labels,
-            data.pseudo.pool, data.pseudo.share, data.pseudo.weight; fine_tune also has task.init. What a recipe makes
-            of model, data.image_size, batch_size and epochs, such as the learning rate, follows them unless it is set
-            too.
+        set_: Change a field of the recipe's config, as field=value; any number of times. lambdanets recipes NAME lists
+            the fields and what they mean. What a recipe makes of model, data.image_size, batch_size and epochs, such as
+            the learning rate, follows them unless it is set too.
         data: Where the data is, for recipes that do not bring their own: a folder of class folders, tar shards, or a
-            Hugging Face dataset on disk.
+            Hugging Face dataset on disk; for detection a COCO folder.
         max_time: Save and stop after so long, such as 90s, 45m or 11h30m; the exit code is 85 then.
         resume: Continue the run in the folder, exactly where it stopped.
     """

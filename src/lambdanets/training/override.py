@@ -78,7 +78,8 @@ def _replace(node: Any, names: list[str], value: Any, root: object, path: str) -
     if isinstance(node, Mapping):  # options of a network: any name will do, the network judges it
         return {**node, ".".join(names): _parse(value, Any, path)}
     if not dataclasses.is_dataclass(node) or name not in {field.name for field in dataclasses.fields(node)}:
-        where = advice(path, field_names(root), kind="fields", place="lambdanets train --help")
+        place = f"lambdanets recipes {getattr(root, 'recipe', 'NAME')}"
+        where = advice(path, field_names(root), kind="fields", place=place)
         raise ValueError(f"unknown field '{path}': {where}")
     old = getattr(node, name)
     if rest:
