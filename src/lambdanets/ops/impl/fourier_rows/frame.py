@@ -172,6 +172,10 @@ class Frame:
                 low, high = max(0, first - half), min(self.block, last + half)
                 yield Step(plane, first, last, slice(low, high), slice(low - first + half, high - first + half))
 
+    def writes(self, step: "Step") -> bool:
+        """Whether a step is the first and sees all of the context, so that it need not add to what was there."""
+        return self.planes == 1 and step.first == 0 and step.seen == slice(0, self.block)
+
     def planes_seen(self, plane: int) -> range:
         """The planes of the context in reach of a plane."""
         half = self.sides[0] // 2

@@ -69,7 +69,7 @@ def backward(
     d_numbers = torch.zeros_like(slab.numbers) if needs[2] else None
     for images in _image_groups(slab.frame, query.shape[0]):
         spectrum = slab.spectra.of_values(value[images])
-        d_spectrum = None if d_value is None else torch.zeros_like(spectrum)
+        d_spectrum = None if d_value is None else _space_of_sum(slab.frame, spectrum)
         d_queries = query[images, :0] if d_query is None else d_query[images]
         parts = [_Image.of(slab.frame, *p) for p in zip(query[images], grad[images], d_queries, strict=True)]
         for step in slab.frame.steps():
@@ -144,6 +144,11 @@ def _space(frame: Frame, maps: Tensor) -> Tensor:
     """Space for the lines of maps (*N, c1, c2): these maps themselves where that is possible."""
     shape = (frame.planes * frame.rows, frame.columns, *maps.shape[-2:])
     return maps.view(shape) if frame.is_plain else maps.new_empty(shape)
+
+
+def _space_of_sum(frame: Frame, like: Tensor) -> Tensor:
+    """Zeros for steps to add to, or just space where the first step writes."""
+    return torch.empty_like(like) if frame.writes(next(frame.steps())) else torch.zeros_like(like)
 
 
 def _write(frame: Frame, lines: Tensor, maps: Tensor) -> None:

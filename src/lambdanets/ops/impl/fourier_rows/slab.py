@@ -40,11 +40,14 @@ class Slab:
         fr, (real, imaginary) = self.frame, table
         planes, pairs, k, window, u = real.shape
         length = window + fr.step - 1
-        padded = real.new_zeros(planes, pairs, 2, k, length + fr.step - 1, 2, u)
+        shape = planes, pairs, 2, k, length + fr.step - 1, 2, u
+        padded = real.new_empty(shape) if fr.step == 1 else real.new_zeros(shape)
         entries = padded[:, :, :, :, fr.step - 1 : length]
         entries[:, :, 0, ..., 0, :] = entries[:, :, 1, ..., 1, :] = real
         torch.neg(imaginary, out=entries[:, :, 0, ..., 1, :])
         entries[:, :, 1, ..., 0, :] = imaginary
+        if fr.step == 1:
+            return padded.view(planes, pairs, 2, 1, k, -1)
         slab = real.new_empty(planes, pairs, 2, fr.step, k, length * 2 * u)
         for j in range(fr.step):
             first = fr.step - 1 - j
@@ -95,7 +98,10 @@ class Slab:
     def lines_back(
         self, lines: Tensor, spectrum: Tensor, step: Step, d_spectrum: Tensor | None, d_numbers: Tensor | None
     ) -> None:
-        """Add to the gradients of V̂ and of the slab what the gradient of `lines` contributes."""
+        """Add to the gradients of V̂ and of the slab what the gradient of `lines` contributes.
+
+        Where `frame.writes` says so, the gradient of V̂ is written.
+        """
         for columns, pairs in self._groups():
             hats = self._space(step, pairs, spectrum.shape[3])
             if self.spectra.block is not None:
@@ -105,7 +111,11 @@ class Slab:
             for plane in self.frame.planes_seen(step.plane):
                 if d_spectrum is not None:
                     entries = self._entries(self.numbers, step, plane, pairs).reshape(*hats.shape[:2], -1)
-                    _add_product(self._seen(d_spectrum, step, plane, pairs), entries.mT, hats)
+                    total = self._seen(d_spectrum, step, plane, pairs)
+                    if self.frame.writes(step):
+                        torch.bmm(entries.mT, hats, out=total)
+                    else:
+                        _add_product(total, entries.mT, hats)
                 if d_numbers is not None:
                     seen = self._seen(spectrum, step, plane, pairs)
                     _add_product(self._entries(d_numbers, step, plane, pairs), hats, seen.mT)
