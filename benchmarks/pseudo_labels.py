@@ -17,6 +17,7 @@ import re
 import shlex
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,8 +34,8 @@ from lambdanets.training.labelling import Filters, label_pool, write_chosen
 from lambdanets.training.run import begin_run, finish_run, prepare_run, read_result, resume_run, train_run
 
 ROOT = Path(__file__).parents[1]
-HELD_OUT = "2,5"
-"""Forms to choose settings by: those that teachers on other labels found hardest."""
+HELD_OUT = ("2,5", "0,8", "1,6", "3,13", "4,7")
+"""Training forms to choose settings by, those of seed 0 first: every training form is held out once."""
 
 
 def main() -> None:
@@ -54,7 +55,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=0.75, help="share of the student's batches with pseudo-labels")
     parser.add_argument("--hard", action="store_true", help="hard labels in place of soft ones")
     parser.add_argument("--min-confidence", type=float, default=0.0)
-    parser.add_argument("--validation", action="store_true", help=f"judge on training forms {HELD_OUT}")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="students; each but the first has the last as its teacher"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="for teachers and students")
+    parser.add_argument("--validation", action="store_true", help="judge on training forms, others for every seed")
     parser.add_argument("--work", type=Path, default=Path("runs/pseudo-labels"), help="where runs are kept")
     return parser.parse_args()
 
@@ -65,24 +70,29 @@ class Row:
 
     seed: int
     alone: float
-    student: float
-    labels: int
-    right: float
-    """Percent of the pseudo-labels that are right: counted afterwards, and used for nothing."""
+    students: tuple[float, ...]
+    """Of every round."""
+    right: tuple[float, ...]
+    """Percent of every round's pseudo-labels that are right: counted afterwards, and used for nothing."""
 
 
 def measure(seed: int, asked: argparse.Namespace) -> Row:
-    """A teacher and its student, or what is kept of them."""
-    folder = asked.work / ("validation" if asked.validation else "test") / f"{asked.steps}x{asked.batch_size}"
+    """A teacher and its students, one after the other, or what is kept of them."""
+    settings = "-".join([f"{asked.steps}x{asked.batch_size}", *sorted(asked.set)])
+    folder = asked.work / ("validation" if asked.validation else "test") / settings
     folder.mkdir(parents=True, exist_ok=True)
-    alone = trained(folder / f"teacher-{seed}", seed, asked, [])
-    form = "hard" if asked.hard else "soft"
-    labels = folder / f"labels-{seed}-{form}-{asked.min_confidence:g}"
-    if not labels.exists():
-        label(folder / f"teacher-{seed}", labels, asked)
-    settings = [f"data.pseudo.labels={labels}", f"data.pseudo.share={asked.share}"]
-    student = trained(folder / f"student-{seed}-{form}-{asked.min_confidence:g}-{asked.share:g}", seed, asked, settings)
-    row = Row(seed, alone, student, *judged_labels(labels))
+    teacher = folder / f"teacher-{seed}"
+    alone, students, right = trained(teacher, seed, asked, []), [], []
+    form = f"{'hard' if asked.hard else 'soft'}-{asked.min_confidence:g}{f'-{asked.views}-views' * bool(asked.views)}"
+    for number in range(1, asked.rounds + 1):
+        labels = folder / f"labels-{seed}-{form}{f'-{asked.share:g}-round-{number}' * (number > 1)}"
+        if not labels.exists():
+            label(teacher, labels, asked)
+        teacher = folder / f"student-{seed}-{form}-{asked.share:g}{f'-round-{number}' * (number > 1)}"
+        more = [f"data.pseudo.labels={labels}", f"data.pseudo.share={asked.share}"]
+        students.append(trained(teacher, seed, asked, more))
+        right.append(judged_labels(labels))
+    row = Row(seed, alone, tuple(students), tuple(right))
     print(row, flush=True)
     return row
 
@@ -97,9 +107,11 @@ def trained(folder: Path, seed: int, asked: argparse.Namespace, more: list[str])
             "checkpoint.every_steps=50",
             "data.labelled=100",
             f"batch_size={asked.batch_size}",
+            *asked.set,
             *more,
         ]
-        config = find_recipe("digits", [*settings, *[f"data.validation_forms={HELD_OUT}"] * asked.validation])
+        held_out = HELD_OUT[seed % len(HELD_OUT)]
+        config = find_recipe("digits", [*settings, *[f"data.validation_forms={held_out}"] * asked.validation])
         samples = prepare_run(config).task.num_samples
         run = prepare_run(replace(config, epochs=asked.steps * asked.batch_size / samples))
         assert run.num_steps == asked.steps
@@ -114,47 +126,64 @@ def trained(folder: Path, seed: int, asked: argparse.Namespace, more: list[str])
 
 
 def label(teacher: Path, labels: Path, asked: argparse.Namespace) -> None:
-    run, journal = load_run(teacher), labels.with_suffix(".journal")
+    run, journal = load_run(teacher), labels.with_name(f"{labels.name}.journal")
     assert isinstance(run.config.data, DigitsConfig)
     header = {"classes": list(run.task.class_names), "pool": POOL, "teacher": {"run": str(teacher)}}
     pool = run.config.data.load_pool()
     label_pool(
-        lambda images: run.task.logits(run.model, images), pool, journal, header, batch_size=64, loader=LoaderConfig()
+        lambda images: run.task.logits(run.model, images),
+        pool,
+        journal,
+        header,
+        batch_size=64,
+        loader=LoaderConfig(),
+        views=asked.views,
     )
     write_chosen(journal, labels, Filters(soft=not asked.hard, min_confidence=asked.min_confidence))
 
 
-def judged_labels(path: Path) -> tuple[int, float]:
-    """(how many labels, percent of them right)."""
+def judged_labels(path: Path) -> float:
+    """Percent of the labels that are right."""
     from sklearn.datasets import load_digits
 
-    truth, found = load_digits().target, read_labels(path)
+    (_, truth), found = load_digits(return_X_y=True), read_labels(path)
     said = found.targets.at(np.arange(len(found.names)))
     classes = said.argmax(1).numpy() if said.ndim == 2 else said.numpy()
     numbers = [int(name.removeprefix("digit ")) for name in found.names]
-    return len(numbers), 100 * float((classes == truth[numbers]).mean())
+    return 100 * float((classes == truth[numbers]).mean())
 
 
 def table(rows: list[Row], asked: argparse.Namespace) -> list[str]:
-    """Lines of Markdown: a row a seed, the means and spreads, and what that says."""
-    alone, student = [row.alone for row in rows], [row.student for row in rows]
-    spreads = [max(values) - min(values) for values in (alone, student)]
-    gain = statistics.mean(student) - statistics.mean(alone)
-    lines = ["| seed | 100 labels alone, % | with pseudo-labels, % | gain | pseudo-labels | of them right, % |"]
-    lines.append("|--:|--:|--:|--:|--:|--:|")
+    """Lines of Markdown: a row a seed, the means and spreads, and what that says of the last round."""
+    columns = [[row.alone for row in rows], *zip(*(row.students for row in rows), strict=True)]
+    labels = list(zip(*(row.right for row in rows), strict=True))
+    rounds = range(1, asked.rounds + 1)
+    heads = ["seed", "100 labels alone, %", *(f"round {number}, %" for number in rounds), "gain"]
+    heads += [f"right labels in round {number}, %" for number in rounds]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "--:|" * len(heads)]
+
+    def add(name: object, figures: Sequence[float], right: Sequence[str], gain: str) -> None:
+        """One more row."""
+        lines.append("| " + " | ".join([str(name), *(f"{figure:.2f}" for figure in figures), gain, *right]) + " |")
+
     for row in rows:
-        counts = f"{row.student - row.alone:+.2f} | {row.labels:,} | {row.right:.1f}"
-        lines.append(f"| {row.seed} | {row.alone:.2f} | {row.student:.2f} | {counts} |")
-    lines.append(f"| mean | {statistics.mean(alone):.2f} | {statistics.mean(student):.2f} | {gain:+.2f} | | |")
-    lines.append(f"| max − min | {spreads[0]:.2f} | {spreads[1]:.2f} | | | |")
-    verdict = "larger than both spreads" if gain > max(spreads) else "not larger than both spreads"
-    judged = f"training forms {HELD_OUT}, held out" if asked.validation else "the 510 test digits"
-    form = f"{'hard' if asked.hard else 'soft'} labels from confidence {asked.min_confidence:g}"
-    lines += ["", f"Judged on {judged}. The mean gain, {gain:.2f} points, is {verdict}."]
-    lines.append(
-        f"Every run: lambda_tiny, {asked.steps} steps of {asked.batch_size} images; {form}, share {asked.share}."
-    )
-    return lines
+        gain = f"{row.students[-1] - row.alone:+.2f}"
+        add(row.seed, (row.alone, *row.students), [f"{share:.1f}" for share in row.right], gain)
+    means, spreads = [*map(statistics.mean, columns)], [max(column) - min(column) for column in columns]
+    gain = means[-1] - means[0]
+    add("mean", means, [f"{statistics.mean(shares):.1f}" for shares in labels], f"{gain:+.2f}")
+    add("max − min", spreads, [""] * len(labels), "")
+    verdict = "larger than both spreads" if gain > max(spreads[0], spreads[-1]) else "not larger than both spreads"
+    judged = "training forms held out, others for every seed" if asked.validation else "the 510 test digits"
+    lines += ["", f"Judged on {judged}. The mean gain of the last round, {gain:.2f} points, is {verdict}."]
+    return [*lines, described(asked)]
+
+
+def described(asked: argparse.Namespace) -> str:
+    """The settings, in a sentence."""
+    form = f"{'hard' if asked.hard else 'soft'} labels from confidence {asked.min_confidence:g}, share {asked.share:g}"
+    more = "".join(f", {setting}" for setting in asked.set)
+    return f"Every run: lambda_tiny, {asked.steps} steps of {asked.batch_size} images{more}; {form}."
 
 
 def publish(report: str, asked: argparse.Namespace) -> None:

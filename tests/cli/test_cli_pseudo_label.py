@@ -58,6 +58,7 @@ def test_other_filters_choose_anew_without_labelling(
         (["--balance", "0"], "--balance"),
         (["--batch-size", "0"], "--batch-size"),
         (["--workers", "999"], "--workers"),
+        (["--views", "999"], "--views"),
         (["--data", "photos"], "wanted 'digits'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

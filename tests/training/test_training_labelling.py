@@ -33,8 +33,8 @@ def predict(images: Tensor) -> Tensor:
 
 
 def labelled(journal: Path, pool: Part = POOL, header: dict[str, Any] = HEADER, size: int = 5, **options: Any) -> None:
-    ask = options.pop("ask", predict)
-    label_pool(ask, pool, journal, header, batch_size=size, loader=LoaderConfig(**options))
+    ask, views = options.pop("ask", predict), options.pop("views", 0)
+    label_pool(ask, pool, journal, header, batch_size=size, loader=LoaderConfig(**options), views=views)
 
 
 @pytest.fixture
@@ -127,6 +127,33 @@ def test_a_kill_loses_one_block(journal: Path, tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 1 + 2 * 5
     labelled(path)
     assert path.read_bytes() == journal.read_bytes()
+
+
+def test_views_are_averaged(tmp_path: Path) -> None:
+    labelled(tmp_path / "journal", views=3)
+    write_chosen(tmp_path / "journal", tmp_path / "labels", Filters(soft=True, min_confidence=0))
+    every = np.arange(23)
+    shown = [predict(POOL.augmented(every, np.full(23, view), 0).images).softmax(1) for view in (1, 2, 3)]
+    assert not torch.allclose(shown[0], shown[1])
+    given = read_labels(tmp_path / "labels").targets.at(every).double()
+    assert torch.allclose(given, torch.stack(shown).mean(0), atol=11 * 1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("at", [2, 3, 4])
+def test_a_labelling_of_views_goes_on_at_a_whole_picture(tmp_path: Path, at: int) -> None:
+    calls: list[int] = []
+
+    def failing(images: Tensor) -> Tensor:
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        calls.append(len(images))
+        return predict(images)
+
+    labelled(tmp_path / "whole", views=3)
+    with pytest.raises(KeyboardInterrupt):
+        labelled(tmp_path / "cut", ask=failing, views=3)
+    labelled(tmp_path / "cut", views=3, size=7)
+    assert (tmp_path / "cut").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 def test_worker_processes_change_nothing(journal: Path, tmp_path: Path) -> None:

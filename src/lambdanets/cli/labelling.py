@@ -39,7 +39,9 @@ def journal_of(out: Path) -> Path:
     return journal
 
 
-def label(run: FinishedRun, data: Path | None, journal: Path, batch_size: int, workers: int | None) -> None:
+def label(
+    run: FinishedRun, data: Path | None, journal: Path, *, views: int, batch_size: int, workers: int | None
+) -> None:
     """Bring the journal to the end of the pool; shows how far it is.
 
     Raises:
@@ -55,7 +57,7 @@ def label(run: FinishedRun, data: Path | None, journal: Path, batch_size: int, w
         show("", done, len(pool))
 
     with pictures_counted() as show:
-        label_pool(run.logits, pool, journal, header, batch_size=batch_size, loader=loader, watch=watch)
+        label_pool(run.logits, pool, journal, header, batch_size=batch_size, loader=loader, views=views, watch=watch)
 
 
 @contextmanager

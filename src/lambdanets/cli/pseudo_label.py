@@ -18,6 +18,7 @@ def pseudo_label(
     soft: Annotated[bool, Parameter(negative=())] = False,
     min_confidence: float = 0.5,
     balance: WholeNumber | None = None,
+    views: WholeNumber = 0,
     batch_size: WholeNumber = 64,
     workers: WholeNumber | None = None,
     device: str | None = None,
@@ -39,6 +40,8 @@ def pseudo_label(
         soft: Label with the probabilities of the classes instead of the likeliest class.
         min_confidence: Leave out pictures whose likeliest class is less probable, 0 to 1.
         balance: Keep so many pictures of a class at most, those that are surest.
+        views: Average what the run says of so many variations of each picture, such as it was trained on. By default
+            the picture is seen once, as it is.
         batch_size: Pictures that the network sees at once.
         workers: Processes that read pictures. By default as many as the run was trained with.
         device: Where the network runs: cpu or cuda; by default where it was trained.
@@ -51,12 +54,14 @@ def pseudo_label(
         filters = Filters(soft=soft, min_confidence=min_confidence, balance=balance)
         if not 1 <= batch_size <= 65536:
             raise ValueError(f"--batch-size: got {batch_size}, wanted 1 to 65536 pictures.")
+        if not 0 <= views <= 256:
+            raise ValueError(f"--views: got {views}, wanted 0 to 256.")
         if workers is not None and not 0 <= workers <= 256:
             raise ValueError(f"--workers: got {workers}, wanted 0 to 256.")
         journal = journal_of(out)
         teacher = load_run(run, device)
         with what_is_kept_told(journal):
-            label(teacher, data, journal, batch_size, workers)
+            label(teacher, data, journal, views=views, batch_size=batch_size, workers=workers)
         labels = write_chosen(journal, out, filters)
     describe_labels(labels, teacher.class_names, out)
     return 0 if labels.kept else EXIT_FAILED

@@ -78,32 +78,39 @@ def label_pool(
     *,
     batch_size: int,
     loader: LoaderConfig,
+    views: int = 0,
     watch: Callable[[int], object] = lambda done: None,
 ) -> None:
     """Bring the journal to the end of the pool, from wherever it stands; `watch` is told how many pictures are done.
 
     `predict` gives logits (b, classes) for images (b, c, y, x). The header says whose labels these are, of which pool.
+    A picture is shown as it is; or in so many `views`, varied as training varies it, and the probabilities averaged.
 
     Raises:
         ValueError: the journal is of another teacher or pool, or another process writes it.
         NotWrittenError: it cannot be written; what is in it stays.
     """
-    done = begin_journal(
-        journal, {**header, "pictures": len(pool), "names_sha256": _names_hash(map(pool.name, range(len(pool))))}
-    )
+    every = {"pictures": len(pool), "names_sha256": _names_hash(map(pool.name, range(len(pool))))}
+    done = begin_journal(journal, {**header, "views": views, **every})
     watch(done)
 
     def requests(first: int) -> Iterator[Request]:
-        """Block after block of what is left."""
+        """Block after block of what is left, each as often as there are views: numbered from 1, 0 is as it is."""
         for number, start in enumerate(range(first, len(pool), batch_size)):
             indices = np.arange(start, min(start + batch_size, len(pool)))
-            yield Request(number, indices, np.zeros_like(indices))
+            for view in range(1, views + 1) if views else (0,):
+                yield Request(number, indices, np.full_like(indices, view))
 
     with _alone_at(journal):
-        for block in load_batches(_Block(pool), requests, done, loader, pin=False, warn=warnings.warn):
-            lines = _lines(block, predict(block.batch.images).softmax(1).cpu().numpy())
+        blocks = load_batches(_Block(pool), requests, done, loader, pin=False, warn=warnings.warn)
+        sums: float | NDArray[np.floating] = 0.0
+        for count, block in enumerate(blocks, 1):
+            sums = sums + predict(block.batch.images).softmax(1).cpu().numpy()
+            if views and count % views:
+                continue
+            lines = _lines(block, sums / max(1, views))
             append_line(journal, "\n".join(json.dumps(line) for line in lines))
-            done += len(lines)
+            sums, done = 0.0, done + len(lines)
             watch(done)
 
 
@@ -165,7 +172,8 @@ class _Block:
 
     def __call__(self, request: Request) -> _Made:
         indices = [int(index) for index in request.indices]
-        batch = self.pool.plain(request.indices)
+        varied = request.epochs.any()
+        batch = self.pool.augmented(request.indices, request.epochs, 0) if varied else self.pool.plain(request.indices)
         return _Made(batch, tuple(map(self.pool.name, indices)), tuple(map(self._hash, indices)))
 
     def _hash(self, index: int) -> str:
