@@ -107,7 +107,8 @@ class LambdaLayer(nn.Module):
         Args:
             x: (b, dim, *N).
             context: (b, dim_context, *M); None: x itself. With a position table M must equal N.
-            context_mask: (b, *M), True = visible: padding contributes nothing, to the norms' statistics neither.
+            context_mask: (b, *M), True = visible: padding contributes nothing, to the norms' statistics neither,
+                nor to the pool where the context is x itself.
             pair_mask: "causal" or bool (n, m) or (b, n, m), see `lambdanets.apply_lambdas`.
         """
         self._check_input(x, context, context_mask, pair_mask)
@@ -122,6 +123,8 @@ class LambdaLayer(nn.Module):
             normalize_keys=self.normalize_keys,
             impl=self.impl,
         )
+        if context_mask is not None and context is None and not isinstance(self.pool, nn.Identity):
+            output = output.masked_fill(~context_mask[:, None, None], 0)  # for the pool, what it pads with itself
         # Heads and values become channels behind the map axes: a plain flatten(1, 2) of a channels_last output at
         # batch 1 has a first stride that makes the pools forget the layout.
         if not is_channels_last(x[:, None]):

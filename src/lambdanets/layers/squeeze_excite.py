@@ -18,7 +18,17 @@ class SqueezeExcite(nn.Module):
         self.act = nn.ReLU(inplace=True)
         self.excite = nn.Linear(hidden, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The gated map, of the shape of x."""
-        gates = self.excite(self.act(self.squeeze(x.flatten(2).mean(-1)))).sigmoid()
+    def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
+        """The gated map, of the shape of x.
+
+        Args:
+            x: (b, dim, *N).
+            visible: (b, *N), True where the mean is taken; x is zero elsewhere. None: everywhere.
+        """
+        flat = x.flatten(2)
+        if visible is None:
+            means = flat.mean(-1)
+        else:
+            means = flat.sum(-1) / visible.flatten(1).sum(-1, keepdim=True).clamp(min=1)
+        gates = self.excite(self.act(self.squeeze(means))).sigmoid()
         return x * gates.reshape(*gates.shape, *[1] * (x.ndim - 2))

@@ -7,13 +7,15 @@ Axes: images (b, in_chans, height, width); a map of stride s has ceil(height / s
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lambdanets.models.head import GlobalPool, build_classifier
+from lambdanets.models.padded import Padded, padded
 from lambdanets.models.recompute import recomputed
 from lambdanets.models.spec import STAGE_NAMES
 
@@ -76,10 +78,37 @@ class ResNet(nn.Module):
         """
         return self.forward_head(self.forward_features(x))
 
-    def features(self, x: Float[Tensor, "b channels *size"]) -> dict[str, Tensor]:
-        """The maps after each stage: c2 (stride 4), c3 (8), c4 (16), c5 (32)."""
-        maps = self._maps(x)
-        return dict(zip(STAGE_NAMES, maps[1:], strict=True))
+    def features(
+        self, x: Float[Tensor, "b channels y x"], visible: Bool[Tensor, "b y x"] | None = None
+    ) -> dict[str, Tensor]:
+        """The maps after each stage: c2 (stride 4), c3 (8), c4 (16), c5 (32).
+
+        Args:
+            x: images.
+            visible: True where x is image, False where it is padding to the right of or below it. What becomes of an
+                image is then what it would be by itself; hidden positions of the maps are zero. None: no padding.
+        """
+        if visible is None:
+            maps = self._maps(x)[1:]
+        else:
+            maps = [part for part, _ in self.padded_features(x, visible)]
+        return dict(zip(STAGE_NAMES, maps, strict=True))
+
+    def padded_features(
+        self, x: Float[Tensor, "b channels y x"], visible: Bool[Tensor, "b y x"], depth: int = len(STAGE_NAMES)
+    ) -> list[Padded]:
+        """The first `depth` maps of `features`, each with what is visible of it: of n positions ceil(n / stride)."""
+        self._check_images(x)
+        if visible.dtype != torch.bool or visible.shape != (x.shape[0], *x.shape[2:]):
+            raise ValueError(
+                f"visible is {visible.dtype} of shape {tuple(visible.shape)}; wanted bool of shape "
+                f"{(x.shape[0], *x.shape[2:])}: the images without their channels."
+            )
+        x = x.masked_fill(~visible[:, None], 0)
+        maps = [padded(self.step, *padded(self.stem, x, visible))]
+        for stage in self._stages()[:depth]:
+            maps.append(self._run_stage(stage, *maps[-1]))
+        return maps[1:]
 
     def forward_features(self, x: Float[Tensor, "b channels *size"]) -> Float[Tensor, "b d *N"]:
         """The last map."""
@@ -166,12 +195,16 @@ class ResNet(nn.Module):
     def _stages(self) -> tuple[nn.Module, ...]:
         return tuple(getattr(self, name) for name in STAGE_NAMES)
 
-    def _run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
+    def _run_stage(self, stage: nn.Module, x: Tensor, visible: Tensor | None = None) -> Any:
+        """The map behind a stage; with `visible`, both on a padded map."""
         if not (self.grad_checkpointing and torch.is_grad_enabled()):
-            return stage(x)
+            return stage(x) if visible is None else padded(stage, x, visible)
         for block in stage.children():
-            x = recomputed(block, x)
-        return x
+            if visible is None:
+                x = recomputed(block, x)
+            else:
+                x, visible = recomputed(block, x, visible, run=padded)
+        return x if visible is None else (x, visible)
 
     def _check_images(self, x: Tensor) -> None:
         """ValueError for images that no stage could take."""

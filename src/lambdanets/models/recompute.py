@@ -5,22 +5,25 @@ run records into copies and leaves the real statistics alone: training with chec
 the same buffers as without.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def recomputed(block: nn.Module, x: Tensor) -> Tensor:
-    """`block(x)`, keeping only `x` for the backward pass."""
+def recomputed(block: nn.Module, *inputs: Tensor, run: Callable[..., Any] | None = None) -> Any:
+    """`block(*inputs)`, or `run(block, *inputs)`, keeping only the inputs for the backward pass."""
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         """The contexts of the computation and of its repetition."""
         return nullcontext(), running_statistics_kept(block)
 
-    return checkpoint(block, x, use_reentrant=False, context_fn=contexts)
+    call = block if run is None else partial(run, block)
+    return checkpoint(call, *inputs, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
