@@ -47,7 +47,7 @@ def test_frames_are_what_their_names_say():
     frames = {name: frame_of(p) for name, p in FRAMES.items()}
     assert {name for name, fr in frames.items() if fr.blocks > 1} == {name for name in frames if "blocks" in name}
     assert {name for name, fr in frames.items() if fr.turned} == {"turned"}
-    mirrored = {name for name, fr in frames.items() if fr.column_order is not None}
+    mirrored = {name for name, fr in frames.items() if fr.is_mirrored}
     assert mirrored == {"mirrored-odd", "mirrored-even", "1d-folded-in-blocks"}
     assert frames["steps-with-a-shorter-last"].rows % frames["steps-with-a-shorter-last"].step
     assert FRAMES["images-left-over"].b % frames["images-left-over"].images

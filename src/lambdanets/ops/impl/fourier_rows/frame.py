@@ -97,15 +97,9 @@ class Frame:
         return self.period // 2 + 1
 
     @property
-    def column_order(self) -> list[int] | None:
-        """Columns as lambdas have them: from the middle to the right, then from the middle to the left; None: in order.
-
-        The transform back is the sum of a part even and a part odd about the middle: half of each is enough.
-        """
-        if self.columns < MIRROR_COLUMNS:
-            return None
-        middle = self.columns // 2
-        return [*range(middle, self.columns), *range(middle - 1, -1, -1)]
+    def is_mirrored(self) -> bool:
+        """Whether the transform back is the sum of a part even and a part odd about the middle, half of each."""
+        return self.columns >= MIRROR_COLUMNS
 
     @property
     def block_reach(self) -> int:
@@ -141,7 +135,7 @@ class Frame:
     @property
     def is_plain(self) -> bool:
         """Whether the lines of a map are its rows as they lie."""
-        return not self.turned and self.column_order is None and self._missing == 0
+        return not self.turned and self._missing == 0
 
     @property
     def _missing(self) -> int:

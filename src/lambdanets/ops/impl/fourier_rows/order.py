@@ -47,7 +47,7 @@ def forward(
             for blocks, rows in slab.frame.lines_of(step):
                 lambdas = slab.lambdas(lines, blocks).view(-1, slab.k, len(queries), slab.v)
                 for i, (q, y) in enumerate(zip(queries, outputs, strict=True)):
-                    _put_product(slab.frame, y, rows, _take(slab.frame, q, rows), lambdas[:, :, i])
+                    _put_product(y[rows], q[rows].flatten(0, 1), lambdas[:, :, i])
         for image, y in zip(out[images], outputs, strict=True):
             _write(slab.frame, y, image)
     return out.movedim((-2, -1), (1, 2))
@@ -112,9 +112,9 @@ def _rows_back(slab: Slab, lines: Tensor, blocks: slice, rows: slice, images: li
     space = slab.lambdas(lines, blocks) if needs_query else slab.empty_lambdas(lines, blocks)
     lambdas = space.view(-1, slab.k, len(images), slab.v)
     for i, image in enumerate(images):
-        q, g = _take(slab.frame, image.query, rows), _take(slab.frame, image.grad, rows)
+        q, g = image.query[rows].flatten(0, 1), image.grad[rows].flatten(0, 1)
         if needs_query:
-            _put_product(slab.frame, image.d_query, rows, g, lambdas[:, :, i].mT)
+            _put_product(image.d_query[rows], g, lambdas[:, :, i].mT)
         if len(images) == 1:
             torch.bmm(q.mT, g, out=lambdas[:, :, 0])
         else:
@@ -133,11 +133,8 @@ def _by_position(maps: Tensor) -> Tensor:
 
 
 def _lines(frame: Frame, maps: Tensor) -> Tensor:
-    """Maps (*N, c1, c2) as (lines, columns, c1, c2), columns in the frame's order; a view where that is possible."""
-    lines = frame.lines(maps.flatten(-2))
-    if frame.column_order is not None:
-        lines = lines[:, frame.column_order]
-    return lines.unflatten(2, maps.shape[-2:])
+    """Maps (*N, c1, c2) as (lines, columns, c1, c2), a view where that is possible."""
+    return frame.lines(maps.flatten(-2)).unflatten(2, maps.shape[-2:])
 
 
 def _space(frame: Frame, maps: Tensor) -> Tensor:
@@ -153,26 +150,13 @@ def _space_of_sum(frame: Frame, like: Tensor) -> Tensor:
 
 def _write(frame: Frame, lines: Tensor, maps: Tensor) -> None:
     """The inverse of `_lines`, into the maps, unless it is there already."""
-    if frame.is_plain:
-        return
-    if frame.column_order is not None:
-        ordered = torch.empty_like(lines)
-        ordered[:, frame.column_order] = lines
-        lines = ordered
-    maps.copy_(frame.unlines(lines.flatten(2)).view(maps.shape))
+    if not frame.is_plain:
+        maps.copy_(frame.unlines(lines.flatten(2)).view(maps.shape))
 
 
-def _take(frame: Frame, lines: Tensor, rows: slice) -> Tensor:
-    """Some rows as (positions, c1, c2), in the order of the lambdas; a view where that is possible."""
-    part = lines[rows]
-    return (part if frame.column_order is None else part.transpose(0, 1)).flatten(0, 1)
-
-
-def _put_product(frame: Frame, lines: Tensor, rows: slice, left: Tensor, right: Tensor) -> None:
-    """Write left · right where `_take` would read it."""
-    part = lines[rows]
-    part = part if frame.column_order is None else part.transpose(0, 1)
-    if part.is_contiguous():
-        torch.bmm(left, right, out=part.flatten(0, 1))
+def _put_product(lines: Tensor, left: Tensor, right: Tensor) -> None:
+    """Write left · right, (positions, c1, c2), over some lines (lines, columns, c1, c2)."""
+    if lines.is_contiguous():
+        torch.bmm(left, right, out=lines.flatten(0, 1))
     else:
-        part.copy_(torch.bmm(left, right).view(part.shape))
+        lines.copy_(torch.bmm(left, right).view(lines.shape))

@@ -33,7 +33,7 @@ class Slab:
         self._hats = query.new_empty(fr.group * fr.block_frequencies * 2 * fr.step * width)
         self._lines = query.new_empty(fr.frequencies * 2 * fr.blocks * width if fr.blocks > 1 else 0)
         self._lambdas = query.new_empty(fr.columns * max(fr.step, fr.span) * width)
-        self._spare = query.new_empty(0 if fr.column_order is None else self._lambdas.numel() // 2)
+        self._spare = query.new_empty(self._lambdas.numel() // 2 if fr.is_mirrored else 0)
 
     def _lay_out(self, table: Tensor) -> Tensor:
         """R̂ (c, planes, f·g, k, window, u) as (planes, f·g, c, j, k, (window + step − 1)·c·u)."""
@@ -123,15 +123,10 @@ class Slab:
     def empty_lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
         """Space for what `lambdas` returns."""
         columns, rows, numbers = self.frame.columns, (blocks.stop - blocks.start) * lines.shape[2], lines.shape[3]
-        space = self._lambdas[: rows * columns * numbers]
-        return space.view(columns, -1) if self.frame.column_order else space.view(rows, columns, numbers)
+        return self._lambdas[: rows * columns * numbers].view(rows, columns, numbers)
 
     def lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
-        """The lambdas of the rows of a step in some blocks, from λ̂ over columns.
-
-        They lie as (blocks·j, columns, k·width), or as (columns, blocks·j·k·width) where columns have an order of
-        their own.
-        """
+        """The lambdas of the rows of a step in some blocks, (blocks·j, columns, k·width), from λ̂ over columns."""
         space = self.empty_lambdas(lines, blocks)
         self.spectra.to_columns(self._by_row(lines, blocks), space, self._spare_like(space))
         return space
@@ -145,11 +140,10 @@ class Slab:
         return lines[:, blocks].flatten(1, 2)
 
     def _spare_like(self, lambdas: Tensor) -> Tensor:
-        """Space for half the columns."""
-        if self.frame.column_order is None:
-            return self._spare
-        half = self.frame.columns // 2
-        return self._spare[: half * lambdas.shape[1]].view(half, -1)
+        """Space for half the columns, if mirrored."""
+        rows, columns, numbers = lambdas.shape
+        half = columns // 2 if self.frame.is_mirrored else 0
+        return self._spare[: rows * half * numbers].view(rows, half, numbers)
 
     def _groups(self) -> Iterator[tuple[slice, slice]]:
         """Column frequencies f computed at a time, and the pairs f·g they stand for."""

@@ -10,6 +10,7 @@ Complex numbers are pairs c of real ones; a product with a + ib is the block [[a
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -68,6 +69,12 @@ def _offsets(side: int) -> range:
     return range(-(side // 2), side // 2 + 1)
 
 
+def _mirrored(maps: Tensor, half: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Columns left and right of the middle of (rows, columns, …), from it outward, each with one of (rows, half, …)."""
+    columns, count = maps.unbind(1), half.shape[1]
+    return zip(reversed(columns[:count]), columns[-count:], half.unbind(1), strict=True)
+
+
 class Spectra:
     """The transforms of one frame in one dtype."""
 
@@ -84,32 +91,28 @@ class Spectra:
         )
 
     def to_columns(self, hat: Tensor, out: Tensor, spare: Tensor) -> None:
-        """Write the lambdas from λ̂ (f·c, rows, …) over columns: (rows, columns, …).
-
-        Where columns have an order of their own, (columns, rows · …) in that order: there halves are added.
-        """
-        if self.frame.column_order is None:
-            torch.bmm(self.column.synthesise.expand(hat.shape[1], -1, -1), hat.transpose(0, 1), out=out)
+        """Write the lambdas from λ̂ (f·c, rows, …) over columns: (rows, columns, …); `spare` is for half of them."""
+        hat = hat.transpose(0, 1)
+        if not self.frame.is_mirrored:
+            torch.bmm(self.column.synthesise.expand(len(hat), -1, -1), hat, out=out)
             return
-        left, hat = self.frame.columns // 2, hat.flatten(1)
-        right, mirrored = out[:-left], out[-left:]
-        torch.mm(self._even, hat[::2], out=right)
-        torch.mm(self._odd, hat[1::2], out=spare)
-        torch.sub(right[-left:], spare, out=mirrored)
-        right[-left:] += spare
+        torch.bmm(self._even.expand(len(hat), -1, -1), hat[:, ::2], out=out[:, -self._even.shape[0] :])
+        torch.bmm(self._odd.expand(len(hat), -1, -1), hat[:, 1::2], out=spare)
+        for left, right, odd in _mirrored(out, spare):
+            torch.sub(right, odd, out=left)
+        out[:, -spare.shape[1] :] += spare
 
     def to_columns_back(self, gradient: Tensor, hat: Tensor, spare: Tensor) -> None:
         """Write the gradient of λ̂ from that of the lambdas, which is used up: the adjoint of `to_columns`."""
-        if self.frame.column_order is None:
-            adjoint = self.column.synthesise.T.expand(hat.shape[1], -1, -1)
-            torch.bmm(adjoint, gradient, out=hat.transpose(0, 1))
+        hat = hat.transpose(0, 1)
+        if not self.frame.is_mirrored:
+            torch.bmm(self.column.synthesise.T.expand(len(hat), -1, -1), gradient, out=hat)
             return
-        left, hat = self.frame.columns // 2, hat.flatten(1)
-        right, mirrored = gradient[:-left], gradient[-left:]
-        torch.sub(right[-left:], mirrored, out=spare)
-        right[-left:] += mirrored
-        torch.mm(self._even.T, right, out=hat[::2])
-        torch.mm(self._odd.T, spare, out=hat[1::2])
+        for left, right, odd in _mirrored(gradient, spare):
+            torch.sub(right, left, out=odd)
+            right += left
+        torch.bmm(self._even.T.expand(len(hat), -1, -1), gradient[:, -self._even.shape[0] :], out=hat[:, ::2])
+        torch.bmm(self._odd.T.expand(len(hat), -1, -1), spare, out=hat[:, 1::2])
 
     def of_values(self, value: Tensor) -> Tensor:
         """Values (images, *size, v, u) as V̂ of shape (f·g, planes, block·c·u, images·v)."""
