@@ -13,8 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lambdanets.ops.layout import is_channels_last, recorded
+from lambdanets.ops.layout import is_channels_last, recorded, sizes_are_free
 from lambdanets.ops.precision import autocast_dtype
+
+WIDE = 2**18
+"""Numbers of an image from which, channels slowest, one product for all weights is worth taking apart again."""
 
 
 class Projection(nn.Module):
@@ -99,6 +102,9 @@ class _Products(torch.autograd.Function):
     @staticmethod
     def forward(rows: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A product a weight."""
+        if len(weights) > 1 and not rows.is_contiguous() and not sizes_are_free() and rows[0].numel() >= WIDE:
+            every = torch.bmm(rows, torch.cat(weights).mT.expand(rows.shape[0], -1, -1))
+            return tuple(part.contiguous() for part in every.split([weight.shape[0] for weight in weights], -1))
         return tuple(torch.bmm(rows, weight.mT.expand(rows.shape[0], -1, -1)) for weight in weights)
 
     @staticmethod

@@ -50,10 +50,14 @@ def as_maps(rows: Tensor, query: Tensor) -> Tensor:
 
 def turned(maps: Tensor) -> Tensor:
     """(b, i, j) as a dense (b, j, i)."""
-    opaque = torch.compiler.is_compiling() or is_tracing()  # neither would keep the batch a free size
-    if opaque or maps[0].numel() < BLOCKED:
+    if sizes_are_free() or maps[0].numel() < BLOCKED:
         return maps.mT.contiguous()
     return recorded(_Turned, maps)
+
+
+def sizes_are_free() -> bool:
+    """Whether the code is being compiled or traced: a look at a size would fix it there."""
+    return torch.compiler.is_compiling() or is_tracing()
 
 
 def recorded(function: type[torch.autograd.Function], *inputs: Tensor) -> Any:
