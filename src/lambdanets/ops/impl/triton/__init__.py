@@ -1,0 +1,145 @@
+"""Fused kernels for NVIDIA GPUs: lambdas are formed and used up in registers, never written to memory.
+
+    λ[(b, v), (k, n)] = Σ_s V[(b, v), s] T[s, (k, n)]        y[b, h, v, n] = Σ_k q[b, h, k, n] λ[(b, v), (k, n)]
+
+A program takes a tile of queries n and some channels of some images. Its sum over the context s is one matrix product
+on the tensor cores, the table laid out as a matrix T that all tiles share, the product with q its epilogue. Backward
+recomputes: dq is the same product with another epilogue; dV and dR are products with G[b, k, v, n] = Σ_h q dy, which is
+formed in registers too. Sums are taken in a fixed order, without atomics: equal inputs give equal bits.
+
+Triton is imported when the first kernel is wanted, and only inside this package.
+"""
+
+import importlib.util
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambdanets.ops.cost import Cost
+from lambdanets.ops.impl.triton.launches import LAUNCHES, Launch, Pass, find_launch, position_tile, power_of_two
+from lambdanets.ops.line import backward_on_plane, forward_on_plane
+from lambdanets.ops.problem import Problem
+
+NAME = "triton"
+
+MOST_KEYS, MOST_HEADS, MOST_DEPTHS = 64, 16, 16
+"""Of k, h and u: a program holds all keys of a position, and unrolls the heads and depths."""
+PRODUCTS_PER_SECOND = {2: 1.5e14, 4: 1.5e13}
+"""Multiply-adds a second by the bytes of a number. Assumed, a third of an H100's data sheet: not measured yet."""
+SECONDS_PER_LAUNCH = 1e-5
+"""Assumed, not measured."""
+
+
+def why_not(problem: Problem) -> str | None:
+    """A sentence for what the kernels do not take, and where there is no GPU or no Triton; None otherwise."""
+    if problem.device != "cuda":
+        return f"the tensors are on {problem.device}; triton takes tensors on an NVIDIA GPU"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed; it comes with PyTorch for CUDA on Linux, or by `pip install triton`"
+    if problem.dtype not in (torch.bfloat16, torch.float16, torch.float32):
+        return f"the kernels sum in fp32; triton takes bf16, fp16 and fp32, not {problem.dtype}"
+    if len(problem.query_size) == 3:
+        return "the kernels tile planes; triton takes 1 or 2 map axes"
+    for letter, got, most in (("k", problem.k, MOST_KEYS), ("h", problem.h, MOST_HEADS), ("u", problem.u, MOST_DEPTHS)):
+        if got > most:
+            return f"a program holds at most {most} of {letter}, got {got}"
+    return None
+
+
+def cost(problem: Problem, backward: bool) -> Cost:
+    """b·n·k·u·v multiply-adds a position of the box that a tile of queries sees; three of it backward, dV's larger.
+
+    The seconds are a guess, not a measurement: a fixed rate and a time a launch.
+    """
+    passes: tuple[Pass, ...] = ("query", "value", "table") if backward else ("output",)
+    products = [_products(problem, what) for what in passes]
+    seconds = sum(products) / PRODUCTS_PER_SECOND[min(4, problem.itemsize)] + 3 * len(passes) * SECONDS_PER_LAUNCH
+    applied = problem.b * problem.n * problem.h * problem.k * problem.v
+    return Cost(sum(products) + len(passes) * applied, _extra_bytes(problem, backward), seconds)
+
+
+def forward(
+    query: Float[Tensor, "b h k *N"], value: Float[Tensor, "b v u *N"], table: Float[Tensor, "k u *R"]
+) -> Tensor:
+    """The position output, (b, h, v, *N), its channels fastest in memory."""
+    return forward_on_plane(_forward, None, query, value, table)
+
+
+def backward(
+    grad: Float[Tensor, "b h v *N"],
+    query: Float[Tensor, "b h k *N"],
+    value: Float[Tensor, "b v u *N"],
+    table: Float[Tensor, "k u *R"],
+    needs: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of query, value and table; those not needed are None. The table's is in fp32."""
+    return backward_on_plane(_backward, None, (grad, query, value, table), needs)
+
+
+def _forward(query: Tensor, value: Tensor, table: Tensor) -> Tensor:
+    from lambdanets.ops.impl.triton.run import Maps, run_output
+
+    with _on_device(query):
+        return run_output(Maps.of(query, value, table)).permute(0, 3, 4, 1, 2)
+
+
+def _backward(
+    grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    from lambdanets.ops.impl.triton.run import Maps, run_query_gradient, run_table_gradient, run_value_gradient
+
+    with _on_device(query):
+        maps, grads = Maps.of(query, value, table), grad.permute(0, 3, 4, 1, 2).contiguous()
+        return (
+            run_query_gradient(maps, grads).permute(0, 3, 4, 1, 2) if needs[0] else None,
+            run_value_gradient(maps, grads).permute(0, 4, 3, 1, 2) if needs[1] else None,
+            run_table_gradient(maps, grads, tuple(table.shape[2:])) if needs[2] else None,
+        )
+
+
+def _on_device(tensor: Tensor) -> AbstractContextManager[object]:
+    """A block in which kernels go to the tensor's GPU."""
+    return torch.cuda.device(tensor.device) if tensor.device.type == "cuda" else nullcontext()
+
+
+def _plane(problem: Problem) -> Iterator[tuple[int, int]]:
+    """(size, side of the cropped table) of two axes."""
+    padding = [(1, 1)] * (2 - len(problem.query_size))
+    yield from (*padding, *zip(problem.query_size, problem.reach, strict=True))
+
+
+def _tile(problem: Problem, what: Pass) -> tuple[Launch, tuple[int, int]]:
+    """The launch row as on the newest architecture, and the tile it makes of this map."""
+    p = problem
+    row = find_launch(what, max(row.architecture for row in LAUNCHES), min(4, p.itemsize), p.b * p.v, LAUNCHES)
+    keys = power_of_two(p.u) if what == "value" else max(power_of_two(p.k), row.rows // 32)
+    (height, side_y), (width, side_x) = _plane(p)
+    return row, position_tile(max(1, row.rows // keys), (height, width), (side_y, side_x))
+
+
+def _products(problem: Problem, what: Pass) -> int:
+    """Multiply-adds of one pass, those of a tile that its window does not need included."""
+    _, tile = _tile(problem, what)
+    seen = [_seen(size, side, length) for (size, side), length in zip(_plane(problem), tile, strict=True)]
+    return problem.b * problem.k * problem.u * problem.v * math.prod(seen)
+
+
+def _seen(size: int, side: int, length: int) -> int:
+    """Positions times context positions of one axis, in tiles of this length that see a window of this side."""
+    firsts = range(0, size, length)
+    return sum(length * (min(size, x + length + side // 2) - max(0, x - side // 2)) for x in firsts)
+
+
+def _extra_bytes(problem: Problem, backward: bool) -> int:
+    """The table laid out for a tile; backward also mirrored, and its gradient in fp32."""
+    sizes = {}
+    for what in ("query", "value", "table") if backward else ("output",):
+        _, tile = _tile(problem, what)
+        box = math.prod(side + length - 1 for (_, side), length in zip(_plane(problem), tile, strict=True))
+        bytes_each = 4 if what == "table" else problem.itemsize
+        sizes[what] = box * power_of_two(problem.k) * problem.u * math.prod(tile) * bytes_each
+    return sum(sizes.values())

@@ -1,0 +1,120 @@
+"""Launch tables: how large the tiles of every kernel are, by architecture, dtype and shape; no tuning at first calls.
+
+The built-in rows are reasoned, not measured: tiles that fill the tensor cores, fit shared memory and spill no register,
+which the tests read from the compiled code. Which of two such rows is faster only a GPU can tell.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Pass = Literal["output", "query", "value", "table"]
+"""The output, and the gradients of q, V and R."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One row of the table."""
+
+    what: Pass
+    architecture: int
+    """Compute capability this row is for, and newer ones without a row: 80, 90."""
+    itemsize: int
+    """Bytes of a number: 2 or 4."""
+    least_columns: int = 0
+    """For b·v from here on."""
+    columns: int
+    """Of a program, each a value channel of an image."""
+    rows: int
+    """Of a program: positions × keys; for the gradient of V positions × u."""
+    step: int
+    """Products summed at a time; for the gradient of R the offsets of a program."""
+    warps: int
+    stages: int
+
+
+def _rows(what: Pass, architecture: int, itemsize: int, *sizes: tuple[int, int, int, int, int, int]) -> list[Launch]:
+    return [
+        Launch(
+            what=what, architecture=architecture, itemsize=itemsize, least_columns=least,
+            columns=columns, rows=rows, step=step, warps=warps, stages=stages,
+        )
+        for least, columns, rows, step, warps, stages in sizes
+    ]  # fmt: skip
+
+
+LAUNCHES: tuple[Launch, ...] = (
+    *_rows("output", 80, 2, (0, 32, 128, 32, 4, 3), (64, 64, 128, 32, 4, 3), (128, 128, 128, 32, 4, 3)),
+    *_rows("output", 80, 4, (0, 32, 128, 16, 4, 3), (64, 64, 128, 16, 4, 3)),
+    *_rows("output", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 4, 4), (1024, 128, 256, 64, 8, 3)),
+    *_rows("output", 90, 4, (0, 64, 128, 32, 4, 3)),
+    *_rows("query", 80, 2, (0, 32, 128, 32, 4, 3), (64, 64, 128, 32, 4, 3), (128, 128, 128, 32, 8, 3)),
+    *_rows("query", 80, 4, (0, 32, 128, 16, 4, 3), (64, 64, 128, 16, 4, 3)),
+    *_rows("query", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 4)),
+    *_rows("query", 90, 4, (0, 64, 128, 32, 4, 3)),
+    *_rows("value", 80, 2, (0, 32, 64, 64, 4, 2), (64, 64, 64, 64, 4, 2)),
+    *_rows("value", 80, 4, (0, 32, 64, 32, 4, 2)),
+    *_rows("value", 90, 2, (0, 64, 64, 64, 4, 2), (64, 64, 128, 64, 4, 2)),
+    *_rows("value", 90, 4, (0, 64, 64, 32, 4, 2)),
+    *_rows("table", 80, 2, (0, 32, 128, 64, 4, 2)),
+    *_rows("table", 80, 4, (0, 16, 128, 64, 4, 2)),
+    *_rows("table", 90, 2, (0, 32, 128, 128, 8, 2)),
+    *_rows("table", 90, 4, (0, 16, 128, 64, 4, 2)),
+)
+
+
+def find_launch(what: Pass, architecture: int, itemsize: int, columns: int, table: tuple[Launch, ...]) -> Launch:
+    """The row for the newest architecture not newer than this, and the most columns not above b·v.
+
+    Raises:
+        ValueError: the device is older than every row.
+    """
+    able = [row for row in table if row.what == what and row.itemsize == itemsize and row.architecture <= architecture]
+    if not able:
+        raise ValueError(
+            f"got a GPU of compute capability {architecture / 10}; the order 'triton' wants 8.0 or newer: use another"
+        )
+    newest = max(row.architecture for row in able)
+    mine = [row for row in able if row.architecture == newest and row.least_columns <= columns]
+    return max(mine, key=lambda row: row.least_columns)
+
+
+def column_tile(columns: int, b: int, v: int) -> tuple[int, int]:
+    """Images and channels of a column tile, powers of two: as few columns beyond b·v as may be, then many channels."""
+    options = [(columns // channels, channels) for channels in _powers(columns, least=min(16, columns))]
+
+    def waste(option: tuple[int, int]) -> tuple[int, int]:
+        """Columns of all tiles, and then the number of images."""
+        images, channels = option
+        return -(-b // images) * -(-v // channels), images
+
+    return min(options, key=waste)
+
+
+def position_tile(positions: int, size: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:
+    """Sides of a tile of so many positions, powers of two, that see as little beyond their windows as may be."""
+    options = [(positions // x, x) for x in _powers(positions)]
+
+    def waste(option: tuple[int, int]) -> tuple[int, int]:
+        """Products of all tiles, and then the height."""
+        seen = math.prod(
+            -(-n // tile) * min(side + tile - 1, n) for n, tile, side in zip(size, option, sides, strict=True)
+        )
+        return seen, option[0]
+
+    return min(options, key=waste)
+
+
+def offset_tile(offsets: int, box: tuple[int, int]) -> tuple[int, int]:
+    """Sides of a block of so many offsets, powers of two, that cover a box with as few beyond it as may be."""
+    options = [(offsets // x, x) for x in _powers(offsets)]
+    return min(options, key=lambda option: math.prod(-(-n // tile) for n, tile in zip(box, option, strict=True)))
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two not below the number."""
+    return 1 << (number - 1).bit_length()
+
+
+def _powers(most: int, least: int = 1) -> list[int]:
+    return [1 << i for i in range(most.bit_length()) if least <= 1 << i <= most]

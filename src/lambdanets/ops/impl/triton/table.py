@@ -1,0 +1,128 @@
+"""Kernels on the table: laid out for a tile, its gradient in that form, and folded back.
+
+    T[s, (k, i)] = R[k, u, (dy − ty, dx − tx)]      s: (u, dy, dx) in the box that a tile sees, i: (ty, tx) in the tile
+
+Entries outside the table are zero. The gradient is dT[s, (k, i)] = Σ V[c, context s] G[c, (k, i)] over every tile of
+the map and every column c: (image, v), with G = Σ_h dy q formed in registers. The sum over tiles and columns is cut
+into parts, each summed by one program; `fold_kernel` adds them up, in the same order every time: no atomics.
+"""
+
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# Triton compiles these functions; to Python's eyes a kernel may iterate over types and take numbers for them.
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def expand_kernel(
+    table, expanded, k, u, side_y, side_x, box_y, box_x, total,
+    KEYS: tl.constexpr, DEPTHS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr, BLOCK: tl.constexpr,
+    MIRRORED: tl.constexpr,
+):  # fmt: skip
+    """T as (u, dy, dx, KEYS, ty, tx); or that of the mirrored table as (dy, dx, KEYS, DEPTHS, ty, tx)."""
+    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    tx, rest = index % TILE_X, index // TILE_X
+    ty, rest = rest % TILE_Y, rest // TILE_Y
+    if MIRRORED:
+        depth, rest = rest % DEPTHS, rest // DEPTHS
+        key, rest = rest % KEYS, rest // KEYS
+        x, y = rest % box_x, rest // box_x
+    else:
+        key, rest = rest % KEYS, rest // KEYS
+        x, rest = rest % box_x, rest // box_x
+        y, depth = rest % box_y, rest // box_y
+    row, column = y - ty, x - tx
+    inside = (row >= 0) & (row < side_y) & (column >= 0) & (column < side_x) & (key < k) & (depth < u)
+    if MIRRORED:
+        row, column = side_y - 1 - row, side_x - 1 - column
+    entry = ((key * u + depth) * side_y + row) * side_x + column
+    there = index < total
+    tl.store(expanded + index, tl.load(table + entry, mask=inside & there, other=0.0), mask=there)
+
+
+@triton.jit
+def offset_block(first, reach, size, TILE: tl.constexpr, BLOCK: tl.constexpr):
+    """The first of the tiles of one axis that see the map through a block of offsets from `first` on; their number."""
+    low = tl.cdiv(tl.maximum(reach - first - BLOCK + 1, 0), TILE)
+    high = tl.minimum(tl.cdiv(size, TILE), tl.maximum(size - 1 + reach - first + TILE, 0) // TILE)
+    return low, tl.maximum(high - low, 0)
+
+
+@triton.jit
+def table_gradient_kernel(
+    grad, query, value, parts, b, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
+    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
+    BLOCK_Y: tl.constexpr, BLOCK_X: tl.constexpr, HEADS: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """One part of dT, (u, dy, dx, KEYS, ty, tx), for a block of offsets (dy, dx) of one u."""
+    TILE: tl.constexpr = TILE_Y * TILE_X
+    COLUMNS: tl.constexpr = IMAGES * CHANNELS
+    size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
+    n = size_y.to(tl.int64) * size_x
+    blocks_y, blocks_x = tl.cdiv(box_y, BLOCK_Y), tl.cdiv(box_x, BLOCK_X)
+    block, part = tl.program_id(0), tl.program_id(1)
+    depth = block // (blocks_y * blocks_x)
+    first_y, first_x = block // blocks_x % blocks_y * BLOCK_Y, block % blocks_x * BLOCK_X
+    low_y, tiles_y = offset_block(first_y, reach_y, size_y, TILE_Y, BLOCK_Y)
+    low_x, tiles_x = offset_block(first_x, reach_x, size_x, TILE_X, BLOCK_X)
+    s = tl.arange(0, BLOCK_Y * BLOCK_X)
+    dy, dx = first_y + s // BLOCK_X, first_x + s % BLOCK_X
+    c, keys = tl.arange(0, COLUMNS), tl.arange(0, KEYS)
+    image_blocks, channel_blocks = tl.cdiv(b, IMAGES), tl.cdiv(v, CHANNELS)
+    steps = tiles_y * tiles_x * image_blocks * channel_blocks
+    each = tl.cdiv(steps, tl.num_programs(1))
+    total = tl.zeros((BLOCK_Y * BLOCK_X, KEYS * TILE), tl.float32)
+    for step in range(part * each, tl.minimum(part * each + each, steps)):
+        first_channel, rest = step % channel_blocks * CHANNELS, step // channel_blocks
+        first_image, rest = rest % image_blocks * IMAGES, rest // image_blocks
+        y0, x0 = (low_y + rest // tiles_x) * TILE_Y, (low_x + rest % tiles_x) * TILE_X
+        my, mx = y0 + dy - reach_y, x0 + dx - reach_x
+        seen = (my >= 0) & (my < size_y) & (mx >= 0) & (mx < size_x)
+        image, channel = first_image + c // CHANNELS, first_channel + c % CHANNELS
+        context = (my.to(tl.int64) * size_x + mx)[:, None] + (image.to(tl.int64) * n)[None, :]
+        values = tl.load(
+            value + (context * u + depth) * v + channel[None, :],
+            mask=seen[:, None] & ((image < b) & (channel < v))[None, :], other=0.0,
+        )  # fmt: skip
+        images, channels = first_image + tl.arange(0, IMAGES), first_channel + tl.arange(0, CHANNELS)
+        i = tl.arange(0, TILE)
+        ny, nx = y0 + i // TILE_X, x0 + i % TILE_X
+        place = (images.to(tl.int64) * n)[:, None] + (ny.to(tl.int64) * size_x + nx)[None, :]  # IMAGES TILE
+        here = (images < b)[:, None] & ((ny < size_y) & (nx < size_x))[None, :]
+        g = tl.zeros((IMAGES, CHANNELS, KEYS, TILE), tl.float32)
+        for head in tl.static_range(HEADS):
+            gradients = tl.load(
+                grad + (place[:, None, :] * HEADS + head) * v + channels[None, :, None],
+                mask=here[:, None, :] & (channels < v)[None, :, None], other=0.0,
+            ).to(tl.float32)  # fmt: skip
+            queries = tl.load(
+                query + (place[:, None, :] * HEADS + head) * k + keys[None, :, None],
+                mask=here[:, None, :] & (keys < k)[None, :, None], other=0.0,
+            ).to(tl.float32)  # fmt: skip
+            g += gradients[:, :, None, :] * queries[:, None, :, :]
+        g = tl.reshape(g, (COLUMNS, KEYS * TILE)).to(values.dtype)
+        total = tl.dot(values, g, total, input_precision=PRECISION)
+    row = ((part * u + depth).to(tl.int64) * box_y + dy) * box_x + dx
+    place = row[:, None] * (KEYS * TILE) + tl.arange(0, KEYS * TILE)[None, :]
+    tl.store(parts + place, total, mask=((dy < box_y) & (dx < box_x))[:, None])
+
+
+@triton.jit
+def fold_kernel(
+    parts, d_table, num_parts, k, u, side_y, side_x, box_y, box_x, total,
+    KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """dR[k, u, ey, ex] = Σ_{part, ty, tx} dT[part, u, ey + ty, ex + tx, k, ty, tx], always in this order."""
+    TILE: tl.constexpr = TILE_Y * TILE_X
+    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    there = index < total
+    key, rest = index % k, index // k
+    x, rest = rest % side_x, rest // side_x
+    y, depth = rest % side_y, rest // side_y
+    result = tl.zeros((BLOCK,), tl.float32)
+    for part in range(num_parts):
+        for i in tl.static_range(TILE):
+            row = ((part * u + depth) * box_y + y + i // TILE_X) * box_x + x + i % TILE_X
+            result += tl.load(parts + (row * KEYS + key) * TILE + i, mask=there, other=0.0)
+    tl.store(d_table + ((key * u + depth) * side_y + y) * side_x + x, result, mask=there)

@@ -1,0 +1,173 @@
+"""Kernels whose product runs over the context of a tile of queries: the output and the gradient of q.
+
+A program holds the lambdas of a tile of queries, for some value channels of some images, in registers:
+
+    λ[c, (k, i)] = Σ_s V[c, context s] · T[s, (k, i)]      c: (image, v), i: (ty, tx) of the tile, s: (u, dy, dx)
+
+`T` is the table laid out for a tile (`table.py`), the same for every tile of the map: a dense matrix, read through L2.
+The sum runs over the part of the window that lies on the map, without its edges: no product of it is masked.
+"""
+
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# Triton compiles these functions; to Python's eyes a kernel may iterate over types and take numbers for them.
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def first_offsets(width, height, STEP: tl.constexpr):
+    """Where the first STEP offsets of a box (u, height, width) lie in it, as (x, y, u)."""
+    s = tl.arange(0, STEP)
+    row = s // width
+    return s % width, row % height, row // height
+
+
+@triton.jit
+def next_offsets(x, y, u, width, height, STEP: tl.constexpr):
+    """The offsets STEP further on: carried like digits, for a division costs twenty instructions."""
+    row = STEP // width
+    x += STEP % width
+    carry_x = x >= width
+    x = tl.where(carry_x, x - width, x)
+    y += row % height + carry_x.to(tl.int32)
+    carry_y = y >= height
+    y = tl.where(carry_y, y - height, y)
+    return x, y, u + row // height + carry_y.to(tl.int32)
+
+
+@triton.jit
+def visible_range(first, reach, size, side):
+    """From which to which entry of a box of this side, `reach` before `first`, it lies on a map of this size."""
+    return tl.maximum(reach - first, 0), tl.minimum(size + reach - first, side)
+
+
+@triton.jit
+def program_tiles(
+    size_y, size_x, v, IMAGES: tl.constexpr, CHANNELS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr
+):
+    """First row and column of this program's tile of positions; its first image and its block of channels.
+
+    One axis of programs, for the others end at 65 535; neighbours share their columns of V.
+    """
+    tiles_x, blocks = tl.cdiv(size_x, TILE_X), tl.cdiv(v, CHANNELS)
+    tiles = tl.cdiv(size_y, TILE_Y) * tiles_x
+    tile, column = tl.program_id(0) % tiles, tl.program_id(0) // tiles
+    return tile // tiles_x * TILE_Y, tile % tiles_x * TILE_X, column // blocks * IMAGES, column % blocks
+
+
+@triton.jit
+def tile_lambdas(
+    value, table, image, channel, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
+    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, BY_COLUMN: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """The lambdas of one tile in fp32, columns c by rows (k, i) if BY_COLUMN, else rows by columns.
+
+    `image` and `channel` are the first of the IMAGES · CHANNELS columns.
+    """
+    COLUMNS: tl.constexpr = IMAGES * CHANNELS
+    c = tl.arange(0, COLUMNS)
+    images, channels = image + c // CHANNELS, channel + c % CHANNELS
+    exists = (images < b) & (channels < v)
+    low_y, high_y = visible_range(y0, reach_y, size_y, box_y)
+    low_x, high_x = visible_range(x0, reach_x, size_x, box_x)
+    height, width = high_y - low_y, high_x - low_x
+    n = size_y.to(tl.int64) * size_x
+    columns = value + images.to(tl.int64) * n * u * v + channels
+    rows = tl.arange(0, ROWS)
+    x, y, ui = first_offsets(width, height, STEP)
+    if BY_COLUMN:
+        lambdas = tl.zeros((COLUMNS, ROWS), tl.float32)
+    else:
+        lambdas = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for _ in range(0, u * height * width, STEP):
+        inside = ui < u
+        position = (y0 + low_y - reach_y + y) * size_x + (x0 + low_x - reach_x + x)
+        values = tl.load(
+            columns[None, :] + ((position.to(tl.int64) * u + ui) * v)[:, None],
+            mask=inside[:, None] & exists[None, :],
+            other=0.0,
+        )
+        entry = (ui * box_y + low_y + y) * box_x + low_x + x
+        entries = tl.load(table + (entry.to(tl.int64) * ROWS)[:, None] + rows[None, :], mask=inside[:, None], other=0.0)
+        if BY_COLUMN:
+            lambdas = tl.dot(tl.trans(values), entries, lambdas, input_precision=PRECISION)
+        else:
+            lambdas = tl.dot(tl.trans(entries), values, lambdas, input_precision=PRECISION)
+        x, y, ui = next_offsets(x, y, ui, width, height, STEP)
+    return lambdas
+
+
+@triton.jit
+def tile_positions(y0, x0, size_y, size_x, TILE_Y: tl.constexpr, TILE_X: tl.constexpr):
+    """The positions of a tile, flattened, and whether they are on the map."""
+    i = tl.arange(0, TILE_Y * TILE_X)
+    y, x = y0 + i // TILE_X, x0 + i % TILE_X
+    return y.to(tl.int64) * size_x + x, (y < size_y) & (x < size_x)
+
+
+@triton.jit
+def output_kernel(
+    query, value, table, output, b, h, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
+    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
+    STEP: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """y[image, n, h, v] = Σ_k q[image, n, h, k] λ[(image, v), (k, n)] for a tile of n and some (image, v)."""
+    TILE: tl.constexpr = TILE_Y * TILE_X
+    size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
+    y0, x0, image, block = program_tiles(size_y, size_x, v, IMAGES, CHANNELS, TILE_Y, TILE_X)
+    lambdas = tile_lambdas(
+        value, table, image, block * CHANNELS, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
+        IMAGES, CHANNELS, KEYS * TILE, STEP, True, PRECISION,
+    )  # fmt: skip
+    lambdas = tl.reshape(lambdas, (IMAGES, CHANNELS, KEYS, TILE))
+    images, channels = image + tl.arange(0, IMAGES), block * CHANNELS + tl.arange(0, CHANNELS)
+    keys = tl.arange(0, KEYS)
+    position, on_map = tile_positions(y0, x0, size_y, size_x, TILE_Y, TILE_X)
+    place = (images.to(tl.int64) * size_y * size_x)[:, None] + position[None, :]  # IMAGES TILE
+    here = (images < b)[:, None] & on_map[None, :]
+    for head in range(h):
+        q = tl.load(
+            query + (place[:, None, :] * h + head) * k + keys[None, :, None],
+            mask=here[:, None, :] & (keys < k)[None, :, None], other=0.0,
+        ).to(tl.float32)  # fmt: skip
+        y = tl.sum(lambdas * q[:, None, :, :], axis=2)  # IMAGES CHANNELS TILE
+        tl.store(
+            output + (place[:, None, :] * h + head) * v + channels[None, :, None],
+            y.to(output.dtype.element_ty), mask=here[:, None, :] & (channels < v)[None, :, None],
+        )  # fmt: skip
+
+
+@triton.jit
+def query_gradient_kernel(
+    grad, value, table, d_query, b, h, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
+    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
+    STEP: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """dq[block of v, image, n, h, k] = Σ_v dy[image, n, h, v] λ[(k, n), (image, v)], the sum over this block of v."""
+    TILE: tl.constexpr = TILE_Y * TILE_X
+    size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
+    y0, x0, image, block = program_tiles(size_y, size_x, v, IMAGES, CHANNELS, TILE_Y, TILE_X)
+    lambdas = tile_lambdas(
+        value, table, image, block * CHANNELS, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
+        IMAGES, CHANNELS, KEYS * TILE, STEP, False, PRECISION,
+    )  # fmt: skip
+    lambdas = tl.reshape(lambdas, (KEYS, TILE, IMAGES, CHANNELS))
+    images, channels = image + tl.arange(0, IMAGES), block * CHANNELS + tl.arange(0, CHANNELS)
+    keys = tl.arange(0, KEYS)
+    n = size_y.to(tl.int64) * size_x
+    position, on_map = tile_positions(y0, x0, size_y, size_x, TILE_Y, TILE_X)
+    place = position[:, None] + (images.to(tl.int64) * n)[None, :]  # TILE IMAGES
+    here = on_map[:, None] & (images < b)[None, :]
+    part = d_query + block.to(tl.int64) * b * n * h * k
+    for head in range(h):
+        dy = tl.load(
+            grad + (place[:, :, None] * h + head) * v + channels[None, None, :],
+            mask=here[:, :, None] & (channels < v)[None, None, :], other=0.0,
+        ).to(tl.float32)  # fmt: skip
+        dq = tl.sum(lambdas * dy[None, :, :, :], axis=3)  # KEYS TILE IMAGES
+        tl.store(
+            part + (place[None, :, :] * h + head) * k + keys[:, None, None],
+            dq.to(d_query.dtype.element_ty), mask=here[None, :, :] & (keys < k)[:, None, None],
+        )  # fmt: skip

@@ -1,0 +1,109 @@
+"""The Triton order without a GPU: what its kernels compute, by Triton's interpreter; what it says where unable."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from triton_cases import QUICK, SLOW
+
+from lambdanets.ops import Problem
+from lambdanets.ops.impl import triton as order
+
+PROBLEM = {"b": 2, "h": 4, "k": 16, "v": 8, "query_size": (8, 8), "context_size": (8, 8), "scope": (7, 7)}
+
+
+def interpreted(names):
+    """The errors of the named cases, by name, from one process."""
+    script = Path(__file__).parent / "triton_cases.py"
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", str(script), *names],
+        env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=1800, check=False,
+    )  # fmt: skip
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.returncode == 0, f"after {[line['name'] for line in lines]}: {ran.stderr}"
+    return {line["name"]: line["errors"] for line in lines}
+
+
+@pytest.fixture(scope="module")
+def quick_errors():
+    return interpreted(QUICK)
+
+
+@pytest.fixture(scope="module")
+def slow_errors():
+    return interpreted(SLOW)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_kernels_are_as_exact_as_reference(quick_errors, name):
+    for what, (error, allowed) in quick_errors[name].items():
+        assert error <= allowed, f"{what}: rms error {error:.2e}, allowed {allowed:.2e}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", SLOW)
+def test_kernels_are_as_exact_as_reference_in_every_case(slow_errors, name):
+    for what, (error, allowed) in slow_errors[name].items():
+        assert error <= allowed, f"{what}: rms error {error:.2e}, allowed {allowed:.2e}"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"device": "cpu"}, "the tensors are on cpu"),
+        ({"dtype": torch.float64}, "not torch.float64"),
+        ({"query_size": (4, 4, 4), "context_size": (4, 4, 4), "scope": (3, 3, 3)}, "1 or 2 map axes"),
+        ({"k": 65}, "at most 64 of k, got 65"),
+        ({"h": 17}, "at most 16 of h, got 17"),
+        ({"u": 17}, "at most 16 of u, got 17"),
+    ],
+    ids=["device", "dtype", "axes", "keys", "heads", "depths"],
+)
+def test_it_says_why_it_is_unable(change, sentence):
+    assert sentence in order.why_not(Problem(**{**PROBLEM, "device": "cuda", **change}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("size", [(40,), (7, 9)], ids=["1d", "2d"])
+def test_it_is_able_on_a_gpu(size, dtype):
+    problem = Problem(
+        **{**PROBLEM, "query_size": size, "context_size": size, "scope": (7,) * len(size)}, device="cuda", dtype=dtype
+    )
+    assert order.why_not(problem) is None
+
+
+def test_without_triton_it_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    assert "Triton is not installed" in order.why_not(Problem(**PROBLEM, device="cuda"))
+
+
+def test_triton_loads_only_with_the_first_kernel():
+    code = (
+        "import sys; sys.modules['triton'] = None\n"
+        "import torch, lambdanets; from lambdanets.ops.impl import triton as order\n"
+        "from lambdanets.ops import Problem, apply_lambdas\n"
+        "p = Problem(b=1, v=4, query_size=(5, 5), context_size=(5, 5), scope=(3, 3), device='cuda')\n"
+        "print(order.why_not(p), order.cost(p, True).multiply_adds > 0)\n"
+        "apply_lambdas(torch.ones(1, 2, 3, 5, 5), None, torch.ones(1, 4, 1, 5, 5), torch.ones(3, 1, 3, 3))\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "Triton is not installed" in printed
+    assert "True" in printed
+
+
+def test_cost_counts_the_box_of_a_tile_and_no_edges():
+    """A global window over one tile: every pair of positions, tail positions of the tile included."""
+    p = Problem(b=2, h=4, k=16, v=64, query_size=(4, 4), context_size=(4, 4), scope=(7, 7), device="cuda")
+    applied = 2 * 16 * 4 * 16 * 64
+    assert order.cost(p, False).multiply_adds == 2 * 16 * 16 * 16 * 64 + applied
+    assert order.cost(p, True).multiply_adds > 3 * order.cost(p, False).multiply_adds - 1
+
+
+def test_an_old_gpu_is_refused():
+    with pytest.raises(ValueError, match=r"compute capability 7.5; .* wants 8.0 or newer"):
+        order.find_launch("output", 75, 2, 64, order.LAUNCHES)
