@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from lambdanets.detection import create_detector
+from lambdanets.layers import LambdaLayer
+from lambdanets.models import count_parameters
+from lambdanets.models.blocks import Bottleneck
 
 SMALL = {
     "min_size": 96, "max_size": 96, "pyramid_dim": 16, "box_dims": (16,), "box_hidden": 32, "mask_dims": (16,),
@@ -171,3 +174,13 @@ def test_options_that_fit_nothing_are_refused(options, words):
 def test_images_and_targets_of_another_form_are_refused(images, targets, words):
     with pytest.raises(ValueError, match=words):
         detector()(images, targets)
+
+
+def test_the_demo_networks_are_twins_but_for_their_mixers():
+    lambdas, convolutions = (detector(name).backbone.body for name in ("lambda_scenes", "conv_scenes"))
+    mixers = {type(block.mixer) for body in (lambdas,) for block in body.modules() if isinstance(block, Bottleneck)}
+    assert mixers == {LambdaLayer}
+    assert not any(isinstance(part, LambdaLayer) for part in convolutions.modules())
+    assert [info["num_chs"] for info in lambdas.feature_info] == [info["num_chs"] for info in convolutions.feature_info]
+    counts = [count_parameters(body) for body in (lambdas, convolutions)]
+    assert max(counts) / min(counts) < 1.1

@@ -17,6 +17,7 @@ from lambdanets.detection.heads import BOXES_ON_OBJECTS, build_heads
 from lambdanets.detection.options import DetectorOptions
 from lambdanets.detection.proposals import ANCHORS_ON_OBJECTS, ProposalNetwork, build_proposals
 from lambdanets.detection.sampling import ChanceSampler
+from lambdanets.detection.scenes import SPECS, build_scene_network
 from lambdanets.detection.sizes import Sizing, Target, edge_repeated, visible_positions
 from lambdanets.detection.targets import check_images, check_targets
 from lambdanets.models import create_model
@@ -36,7 +37,8 @@ def create_detector(
     """A Mask R-CNN with freshly drawn weights, in training mode.
 
     Args:
-        backbone: one of `list_models()`, or such a network, which then may have weights already.
+        backbone: one of `list_models()`, "lambda_scenes" or "conv_scenes" for the demo, or a network, which then may
+            have weights already.
         num_classes: classes, the background counted as one of them: its number is 0.
         backbone_options: options of `create_model`.
         options: all else; None: the paper's.
@@ -52,10 +54,15 @@ def create_detector(
             raise ValueError(f"a detector has no option {name!r}: {advice(name, known, kind='options', place=place)}")
     check_number("num_classes", num_classes, 2)
     if isinstance(backbone, str):
-        backbone = create_model(backbone, num_classes=0, **(backbone_options or {}))
+        backbone = build_body(backbone, **(backbone_options or {}))
     elif backbone_options:
         raise ValueError("got backbone_options for a network that is built already; set them where it is built.")
     return Detector(backbone, replace(options or DetectorOptions(), **changes), num_classes=num_classes)
+
+
+def build_body(name: str, **options: Any) -> ResNet:
+    """The network `name`, one of `list_models()` or of `scenes.SPECS`, without its classifier."""
+    return build_scene_network(name, **options) if name in SPECS else create_model(name, num_classes=0, **options)
 
 
 class Detector(GeneralizedRCNN):

@@ -4,14 +4,12 @@ from torch import nn
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
-from torchvision.ops import MultiScaleRoIAlign
-from torchvision.ops.poolers import initLevelMapper
 
 from lambdanets.detection.options import DetectorOptions
+from lambdanets.detection.pooling import LevelPool
 
 BOX_SIDE, MASK_SIDE = 7, 14
 """Positions a side that a proposal is seen as by the box head and by the mask head."""
-CANONICAL_LEVEL = 4
 BOXES_ON_OBJECTS = 0.25
 """Share of the sampled boxes that may be on objects."""
 
@@ -39,13 +37,6 @@ def build_heads(options: DetectorOptions, num_classes: int) -> RoIHeads:
     )
 
 
-def build_pool(options: DetectorOptions, side: int) -> MultiScaleRoIAlign:
-    """RoIAlign to side × side positions, on the level that fits a box's size.
-
-    Its scales are set here: by itself it would infer them from the first batch, wrongly where that is mostly padding.
-    """
-    levels = [level for level in options.levels if level < 6]
-    pool = MultiScaleRoIAlign([f"p{level}" for level in levels], side, sampling_ratio=2)
-    pool.scales = [2.0**-level for level in levels]
-    pool.map_levels = initLevelMapper(levels[0], levels[-1], options.canonical_size, CANONICAL_LEVEL)
-    return pool
+def build_pool(options: DetectorOptions, side: int) -> LevelPool:
+    """RoIAlign to side × side positions, on the levels that a stage of the backbone stands under."""
+    return LevelPool([level for level in options.levels if level < 6], side, canonical_size=options.canonical_size)
