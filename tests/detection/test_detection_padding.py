@@ -4,12 +4,15 @@ import copy
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from torch import nn
 from torch.nn import functional as F
 
 from lambdanets.detection import create_detector
 from lambdanets.detection.sizes import edge_repeated
 from lambdanets.layers import LambdaLayer
+from lambdanets.layers.synced_norm import sync_norms
 from lambdanets.models import create_model
 from lambdanets.models.blocks import Bottleneck
 from lambdanets.models.padded import halved
@@ -130,6 +133,47 @@ def test_losses_of_a_batch_are_means_of_those_of_its_images():
             expected[name] += losses[name] * count / counts[name]
     for name, loss in together.items():
         torch.testing.assert_close(loss, expected[name], rtol=1e-10, atol=1e-10, msg=name)
+
+
+SIZES = ((40, 96), (96, 64), (96, 96), (64, 64))
+"""The first process has the first three images, which need padding; the other has one, which needs none."""
+SPLIT = ((0, 1, 2), (3,))
+
+
+def learned_from(model, numbers):
+    """The gradients and buffers after the sum of the losses of some images, each counted as often as it was sampled."""
+    images = [
+        torch.rand(3, *SIZES[i], dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in numbers
+    ]
+    losses = model(images, [example(*SIZES[i], chance=i) for i in numbers])
+    counts = model.num_learned_from()
+    sum(losses[name] * counts[name] for name in losses).backward()
+    return [p.grad for p in model.parameters()], list(model.buffers())
+
+
+def scene_detector():
+    torch.manual_seed(0)
+    return awake(create_detector("lambda_scenes", num_classes=4, **OPTIONS).double()).train()
+
+
+def one_of_two(rank, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    torch.save(learned_from(sync_norms(scene_detector()), SPLIT[rank]), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does_though_they_pad_otherwise(tmp_path):
+    mp.spawn(one_of_two, (str(tmp_path),), nprocs=2)
+    (first, buffers), (second, others) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    grads, expected = learned_from(scene_detector(), range(4))
+    for mine, other, whole in zip(first, second, grads, strict=True):
+        scale = whole.abs().max().clamp(min=1e-9)
+        torch.testing.assert_close((mine + other) / scale, whole / scale, rtol=0, atol=1e-9)
+    for mine, other, whole in zip(buffers, others, expected, strict=True):
+        torch.testing.assert_close(mine, whole, rtol=1e-10, atol=1e-10)
+        assert torch.equal(mine, other)
 
 
 def test_statistics_of_norms_do_not_depend_on_padding():

@@ -82,3 +82,16 @@ def test_a_mask_hides_positions_from_a_synced_norm_as_well() -> None:
     expected = masked_batch_norm(nn.BatchNorm2d(2).double(), x, mask)
     (synced,) = sync_norms(nn.Sequential(norm))
     torch.testing.assert_close(masked_batch_norm(synced, x, mask), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_batch_of_nothing_leaves_the_running_statistics_and_has_a_gradient() -> None:
+    norm = SyncedBatchNorm(3)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.fill_(2.0)
+    norm.running_var.fill_(5.0)
+    norm(torch.zeros(0, 3, 4, 4, requires_grad=True)).sum().backward()
+    assert norm.running_mean.tolist() == [2.0] * 3
+    assert norm.running_var.tolist() == [5.0] * 3
+    assert norm.weight.grad is not None
+    assert norm.weight.grad.tolist() == [0.0] * 3

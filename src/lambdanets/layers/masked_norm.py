@@ -35,12 +35,11 @@ def normalize_by_batch(norm: _BatchNorm, x: Tensor, mask: Tensor | None) -> Tens
     axes = [0, *range(2, x.ndim)]
     visible = wide.new_tensor([x.numel() // x.shape[1]]) if mask is None else mask.sum().to(wide.dtype)[None]
     count, sums = total(torch.cat([visible, wide.sum(axes)])).split([1, x.shape[1]])
-    count = count.clamp(min=1)
-    mean = sums / count
+    mean = sums / count.clamp(min=1)
     centred = wide - _per_channel(mean, x)
     if mask is not None:
         centred = centred.masked_fill(~mask[:, None], 0)
-    variance = total(centred.square().sum(axes)) / count
+    variance = total(centred.square().sum(axes)) / count.clamp(min=1)
     _update_running(norm, mean, variance, count)
     scale = torch.rsqrt(variance + norm.eps)
     if norm.weight is not None:
@@ -73,5 +72,5 @@ def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, count: Ten
     norm.num_batches_tracked.add_(1)
     rate = norm.momentum if norm.momentum is not None else 1.0 / norm.num_batches_tracked
     unbiased = variance * (count / (count - 1).clamp(min=1))
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), rate)
-    norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), rate)
+    for running, new in ((norm.running_mean, mean), (norm.running_var, unbiased)):
+        running.lerp_(torch.where(count > 0, new, running).to(running.dtype), rate)  # nothing at all teaches nothing
