@@ -115,7 +115,8 @@ def _plane(problem: Problem) -> Iterator[tuple[int, int]]:
 def _tile(problem: Problem, what: Pass) -> tuple[Launch, tuple[int, int]]:
     """The launch row as on the newest architecture, and the tile it makes of this map."""
     p = problem
-    row = find_launch(what, max(row.architecture for row in LAUNCHES), min(4, p.itemsize), p.b * p.v, LAUNCHES)
+    columns = p.v if what in ("value", "table") else p.b * p.v
+    row = find_launch(what, max(row.architecture for row in LAUNCHES), min(4, p.itemsize), columns, LAUNCHES)
     keys = power_of_two(p.u) if what == "value" else max(power_of_two(p.k), row.rows // 32)
     (height, side_y), (width, side_x) = _plane(p)
     return row, position_tile(max(1, row.rows // keys), (height, width), (side_y, side_x))

@@ -22,7 +22,7 @@ class Launch:
     itemsize: int
     """Bytes of a number: 2 or 4."""
     least_columns: int = 0
-    """For b·v from here on."""
+    """For so many columns from here on: b·v; v where a program takes one image, for the gradients of V and R."""
     columns: int
     """Of a program, each a value channel of an image."""
     rows: int
@@ -47,24 +47,24 @@ LAUNCHES: tuple[Launch, ...] = (
     *_rows("output", 80, 2, (0, 32, 128, 32, 4, 3), (64, 64, 128, 32, 4, 3), (128, 128, 128, 32, 4, 3)),
     *_rows("output", 80, 4, (0, 32, 128, 16, 4, 3), (64, 64, 128, 16, 4, 3)),
     *_rows("output", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 4, 4), (1024, 128, 256, 64, 8, 3)),
-    *_rows("output", 90, 4, (0, 64, 128, 32, 4, 3)),
+    *_rows("output", 90, 4, (0, 64, 128, 32, 8, 3)),
     *_rows("query", 80, 2, (0, 32, 128, 32, 4, 3), (64, 64, 128, 32, 4, 3), (128, 128, 128, 32, 8, 3)),
-    *_rows("query", 80, 4, (0, 32, 128, 16, 4, 3), (64, 64, 128, 16, 4, 3)),
+    *_rows("query", 80, 4, (0, 32, 128, 16, 4, 3), (64, 64, 128, 16, 8, 3)),
     *_rows("query", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 4)),
-    *_rows("query", 90, 4, (0, 64, 128, 32, 4, 3)),
-    *_rows("value", 80, 2, (0, 32, 64, 64, 4, 2), (64, 64, 64, 64, 4, 2)),
-    *_rows("value", 80, 4, (0, 32, 64, 32, 4, 2)),
-    *_rows("value", 90, 2, (0, 64, 64, 64, 4, 2), (64, 64, 128, 64, 4, 2)),
+    *_rows("query", 90, 4, (0, 64, 128, 32, 8, 3)),
+    *_rows("value", 80, 2, (0, 64, 128, 64, 4, 3)),
+    *_rows("value", 80, 4, (0, 64, 64, 32, 8, 2)),
+    *_rows("value", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 3)),
     *_rows("value", 90, 4, (0, 64, 64, 32, 4, 2)),
-    *_rows("table", 80, 2, (0, 32, 128, 64, 4, 2)),
-    *_rows("table", 80, 4, (0, 16, 128, 64, 4, 2)),
-    *_rows("table", 90, 2, (0, 32, 128, 128, 8, 2)),
-    *_rows("table", 90, 4, (0, 16, 128, 64, 4, 2)),
+    *_rows("table", 80, 2, (0, 32, 128, 128, 8, 3)),
+    *_rows("table", 80, 4, (0, 32, 128, 64, 8, 2)),
+    *_rows("table", 90, 2, (0, 64, 128, 128, 8, 3)),
+    *_rows("table", 90, 4, (0, 32, 128, 64, 8, 2)),
 )
 
 
 def find_launch(what: Pass, architecture: int, itemsize: int, columns: int, table: tuple[Launch, ...]) -> Launch:
-    """The row for the newest architecture not newer than this, and the most columns not above b·v.
+    """The row for the newest architecture not newer than this, and the most columns not above the call's.
 
     Raises:
         ValueError: the device is older than every row.
@@ -89,6 +89,11 @@ def column_tile(columns: int, b: int, v: int) -> tuple[int, int]:
         return -(-b // images) * -(-v // channels), images
 
     return min(options, key=waste)
+
+
+def channel_tile(columns: int, v: int) -> int:
+    """Channels of a tile of one image, a power of two: as few beyond v as may be, then many."""
+    return min(_powers(columns, least=min(16, columns))[::-1], key=lambda channels: -(-v // channels) * channels)
 
 
 def position_tile(positions: int, size: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from lambdanets.ops.impl.triton.launches import (
     LAUNCHES,
     Launch,
     Pass,
+    channel_tile,
     column_tile,
     find_launch,
     offset_tile,
@@ -25,8 +26,8 @@ from lambdanets.ops.impl.triton.values import value_gradient_kernel
 from lambdanets.ops.impl.triton.window import output_kernel, query_gradient_kernel
 from lambdanets.ops.offsets import crop_table, uncrop_table
 
-PARTS = 528
-"""Programs that the gradient of R is cut into, about: four for each multiprocessor of the largest GPU so far."""
+PROGRAMS, LEAST_STEPS = 528, 8
+"""Programs that the gradient of R is cut into, about: four for each multiprocessor of an H100. Its steps, at least."""
 EXPANDED, FOLDED = 1024, 256
 """Numbers a program makes of the table laid out, and of its gradient."""
 
@@ -97,7 +98,8 @@ class Maps:
     def launch(self, what: Pass) -> Launch:
         """The row of the launch table for a pass."""
         b, _, _, v, _ = self.letters
-        return find_launch(what, self.architecture, self.query.element_size(), b * v, self.launches)
+        columns = v if what in ("value", "table") else b * v
+        return find_launch(what, self.architecture, self.query.element_size(), columns, self.launches)
 
     def box(self, tile: tuple[int, int]) -> tuple[int, int]:
         """Sides of the box of context that a tile sees."""
@@ -191,17 +193,16 @@ def run_value_gradient(maps: Maps, grad: Tensor) -> Tensor:
     (b, h, k, v, u), row = maps.letters, maps.launch("value")
     keys, depths = power_of_two(k), power_of_two(u)
     tile = position_tile(max(1, row.rows // depths), maps.size, maps.sides)
-    images, channels = column_tile(row.columns, b, v)
+    channels, step = channel_tile(row.columns, v), max(1, row.step // keys)
     table = maps.expanded(tile, keys, depths)
     result = torch.empty_like(maps.value)
-    constants = {"IMAGES": images, "CHANNELS": channels, "KEYS": keys, "DEPTHS": depths}
-    constants |= {"TILE_Y": tile[0], "TILE_X": tile[1], "STEP": max(1, row.step // keys), "HEADS": h}
+    constants = {"CHANNELS": channels, "KEYS": keys, "DEPTHS": depths, "TILE_Y": tile[0], "TILE_X": tile[1]}
     maps.run(
         Call(
             value_gradient_kernel,
-            (maps.tiles(tile) * -(-b // images) * -(-v // channels),),
-            (grad, maps.query, table, result, b, k, v, u, *maps.geometry(tile)),
-            {**constants, **maps.precision},
+            (maps.tiles(tile) * b * -(-v // channels),),
+            (grad, maps.query, table, result, b, h, k, v, u, *maps.geometry(tile)),
+            {**constants, "STEP": step, "HEADS": _heads(h, step), **maps.precision},
             row.warps,
             row.stages,
         )
@@ -214,20 +215,19 @@ def run_table_gradient(maps: Maps, grad: Tensor, sides: tuple[int, ...]) -> Tens
     (b, h, k, v, u), row = maps.letters, maps.launch("table")
     keys = _keys(k, row.rows)
     tile = position_tile(row.rows // keys, maps.size, maps.sides)
-    box = maps.box(tile)
+    box, channels = maps.box(tile), channel_tile(row.columns, v)
     block = offset_tile(row.step, box)
-    images, channels = column_tile(row.columns, b, v)
     blocks = u * math.prod(-(-side // length) for side, length in zip(box, block, strict=True))
-    steps = maps.tiles(tile) * -(-b // images) * -(-v // channels)
-    num_parts = max(1, min(-(-PARTS // blocks), steps // 8))
-    parts = maps.query.new_empty(num_parts, u, *box, keys, *tile, dtype=torch.float32)
+    steps = maps.tiles(tile) * b * -(-v // channels)
+    num_parts = max(1, min(-(-PROGRAMS // blocks), steps // LEAST_STEPS))
+    parts = maps.query.new_empty(num_parts, u, *box, *tile, keys, dtype=torch.float32)
     constants = {"KEYS": keys, "TILE_Y": tile[0], "TILE_X": tile[1]}
-    blocked = {"IMAGES": images, "CHANNELS": channels, "BLOCK_Y": block[0], "BLOCK_X": block[1], "HEADS": h}
+    blocked = {"CHANNELS": channels, "BLOCK_Y": block[0], "BLOCK_X": block[1], "HEADS": _heads(h, math.prod(tile))}
     maps.run(
         Call(
             table_gradient_kernel,
             (blocks, num_parts),
-            (grad, maps.query, maps.value, parts, b, k, v, u, *maps.geometry(tile)),
+            (grad, maps.query, maps.value, parts, b, h, k, v, u, *maps.geometry(tile)),
             {**constants, **blocked, **maps.precision},
             row.warps,
             row.stages,
@@ -238,6 +238,11 @@ def run_table_gradient(maps: Maps, grad: Tensor, sides: tuple[int, ...]) -> Tens
     arguments = (parts, result, num_parts, k, u, *maps.sides, *box, total)
     maps.run(Call(fold_kernel, (-(-total // FOLDED),), arguments, {**constants, "BLOCK": FOLDED}))
     return uncrop_table(result, sides)
+
+
+def _heads(h: int, queries: int) -> int:
+    """Heads of a product over (head, query), a power of two: as many as make the 16 rows that tensor cores want."""
+    return max(power_of_two(h), 16 // min(16, queries))
 
 
 def _keys(k: int, rows: int) -> int:

@@ -2,8 +2,8 @@
 
     T[s, (k, i)] = R[k, u, (dy − ty, dx − tx)]      s: (u, dy, dx) in the box that a tile sees, i: (ty, tx) in the tile
 
-Entries outside the table are zero. The gradient is dT[s, (k, i)] = Σ V[c, context s] G[c, (k, i)] over every tile of
-the map and every column c: (image, v), with G = Σ_h dy q formed in registers. The sum over tiles and columns is cut
+Entries outside the table are zero. The gradient is dT[s, (i, k)] = Σ V[context s, v] G[v, (i, k)] over every tile of
+the map, every image and every v, with G = Σ_h dy q formed in registers. The sum over tiles and columns is cut
 into parts, each summed by one program; `fold_kernel` adds them up, in the same order every time: no atomics.
 """
 
@@ -12,6 +12,8 @@ into parts, each summed by one program; `fold_kernel` adds them up, in the same 
 
 import triton
 import triton.language as tl
+
+from lambdanets.ops.impl.triton.window import lambda_gradients
 
 
 @triton.jit
@@ -51,15 +53,13 @@ def offset_block(first, reach, size, TILE: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit
 def table_gradient_kernel(
-    grad, query, value, parts, b, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
-    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
+    grad, query, value, parts, b, h, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
+    CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
     BLOCK_Y: tl.constexpr, BLOCK_X: tl.constexpr, HEADS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One part of dT, (u, dy, dx, KEYS, ty, tx), for a block of offsets (dy, dx) of one u."""
+    """One part of dT, (u, dy, dx, ty, tx, KEYS), for a block of offsets (dy, dx) of one u."""
     TILE: tl.constexpr = TILE_Y * TILE_X
-    COLUMNS: tl.constexpr = IMAGES * CHANNELS
     size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
-    n = size_y.to(tl.int64) * size_x
     blocks_y, blocks_x = tl.cdiv(box_y, BLOCK_Y), tl.cdiv(box_x, BLOCK_X)
     block, part = tl.program_id(0), tl.program_id(1)
     depth = block // (blocks_y * blocks_x)
@@ -68,44 +68,35 @@ def table_gradient_kernel(
     low_x, tiles_x = offset_block(first_x, reach_x, size_x, TILE_X, BLOCK_X)
     s = tl.arange(0, BLOCK_Y * BLOCK_X)
     dy, dx = first_y + s // BLOCK_X, first_x + s % BLOCK_X
-    c, keys = tl.arange(0, COLUMNS), tl.arange(0, KEYS)
-    image_blocks, channel_blocks = tl.cdiv(b, IMAGES), tl.cdiv(v, CHANNELS)
-    steps = tiles_y * tiles_x * image_blocks * channel_blocks
+    by_head, by_key = tl.arange(0, HEADS * TILE), tl.arange(0, TILE * KEYS)
+    head_item, key_item = by_head % TILE, by_key // KEYS
+    channel_blocks = tl.cdiv(v, CHANNELS)
+    steps = tiles_y * tiles_x * b * channel_blocks
     each = tl.cdiv(steps, tl.num_programs(1))
-    total = tl.zeros((BLOCK_Y * BLOCK_X, KEYS * TILE), tl.float32)
+    total = tl.zeros((TILE * KEYS, BLOCK_Y * BLOCK_X), tl.float32)
     for step in range(part * each, tl.minimum(part * each + each, steps)):
-        first_channel, rest = step % channel_blocks * CHANNELS, step // channel_blocks
-        first_image, rest = rest % image_blocks * IMAGES, rest // image_blocks
-        y0, x0 = (low_y + rest // tiles_x) * TILE_Y, (low_x + rest % tiles_x) * TILE_X
+        channels = step % channel_blocks * CHANNELS + tl.arange(0, CHANNELS)
+        image, tile = step // channel_blocks % b, step // channel_blocks // b
+        y0, x0 = (low_y + tile // tiles_x) * TILE_Y, (low_x + tile % tiles_x) * TILE_X
+        start = image.to(tl.int64) * size_y * size_x
+        hy, hx = y0 + head_item // TILE_X, x0 + head_item % TILE_X
+        ky, kx = y0 + key_item // TILE_X, x0 + key_item % TILE_X
+        g = lambda_gradients(
+            grad, query, start + hy * size_x + hx, start + ky * size_x + kx,
+            (hy < size_y) & (hx < size_x), (ky < size_y) & (kx < size_x),
+            by_head // TILE, head_item, key_item, by_key % KEYS, channels, h, k, v, False, PRECISION,
+        )  # fmt: skip
         my, mx = y0 + dy - reach_y, x0 + dx - reach_x
         seen = (my >= 0) & (my < size_y) & (mx >= 0) & (mx < size_x)
-        image, channel = first_image + c // CHANNELS, first_channel + c % CHANNELS
-        context = (my.to(tl.int64) * size_x + mx)[:, None] + (image.to(tl.int64) * n)[None, :]
+        context = (start + my * size_x + mx) * u + depth
         values = tl.load(
-            value + (context * u + depth) * v + channel[None, :],
-            mask=seen[:, None] & ((image < b) & (channel < v))[None, :], other=0.0,
+            value + (context * v)[:, None] + channels[None, :],
+            mask=seen[:, None] & (channels < v)[None, :], other=0.0,
         )  # fmt: skip
-        images, channels = first_image + tl.arange(0, IMAGES), first_channel + tl.arange(0, CHANNELS)
-        i = tl.arange(0, TILE)
-        ny, nx = y0 + i // TILE_X, x0 + i % TILE_X
-        place = (images.to(tl.int64) * n)[:, None] + (ny.to(tl.int64) * size_x + nx)[None, :]  # IMAGES TILE
-        here = (images < b)[:, None] & ((ny < size_y) & (nx < size_x))[None, :]
-        g = tl.zeros((IMAGES, CHANNELS, KEYS, TILE), tl.float32)
-        for head in tl.static_range(HEADS):
-            gradients = tl.load(
-                grad + (place[:, None, :] * HEADS + head) * v + channels[None, :, None],
-                mask=here[:, None, :] & (channels < v)[None, :, None], other=0.0,
-            ).to(tl.float32)  # fmt: skip
-            queries = tl.load(
-                query + (place[:, None, :] * HEADS + head) * k + keys[None, :, None],
-                mask=here[:, None, :] & (keys < k)[None, :, None], other=0.0,
-            ).to(tl.float32)  # fmt: skip
-            g += gradients[:, :, None, :] * queries[:, None, :, :]
-        g = tl.reshape(g, (COLUMNS, KEYS * TILE)).to(values.dtype)
-        total = tl.dot(values, g, total, input_precision=PRECISION)
+        total = tl.dot(g.to(values.dtype), tl.trans(values), total, input_precision=PRECISION)
     row = ((part * u + depth).to(tl.int64) * box_y + dy) * box_x + dx
-    place = row[:, None] * (KEYS * TILE) + tl.arange(0, KEYS * TILE)[None, :]
-    tl.store(parts + place, total, mask=((dy < box_y) & (dx < box_x))[:, None])
+    place = (row * (TILE * KEYS))[None, :] + by_key[:, None]
+    tl.store(parts + place, total, mask=((dy < box_y) & (dx < box_x))[None, :])
 
 
 @triton.jit
@@ -113,7 +104,7 @@ def fold_kernel(
     parts, d_table, num_parts, k, u, side_y, side_x, box_y, box_x, total,
     KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """dR[k, u, ey, ex] = Σ_{part, ty, tx} dT[part, u, ey + ty, ex + tx, k, ty, tx], always in this order."""
+    """dR[k, u, ey, ex] = Σ_{part, ty, tx} dT[part, u, ey + ty, ex + tx, ty, tx, k], always in this order."""
     TILE: tl.constexpr = TILE_Y * TILE_X
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     there = index < total
@@ -124,5 +115,5 @@ def fold_kernel(
     for part in range(num_parts):
         for i in tl.static_range(TILE):
             row = ((part * u + depth) * box_y + y + i // TILE_X) * box_x + x + i % TILE_X
-            result += tl.load(parts + (row * KEYS + key) * TILE + i, mask=there, other=0.0)
+            result += tl.load(parts + (row * TILE + i) * KEYS + key, mask=there, other=0.0)
     tl.store(d_table + ((key * u + depth) * side_y + y) * side_x + x, result, mask=there)

@@ -16,9 +16,8 @@ import triton.language as tl
 
 
 @triton.jit
-def first_offsets(width, height, STEP: tl.constexpr):
-    """Where the first STEP offsets of a box (u, height, width) lie in it, as (x, y, u)."""
-    s = tl.arange(0, STEP)
+def first_offsets(s, width, height):
+    """Where offsets of a box (u, height, width) lie in it, as (x, y, u)."""
     row = s // width
     return s % width, row % height, row // height
 
@@ -76,7 +75,7 @@ def tile_lambdas(
     n = size_y.to(tl.int64) * size_x
     columns = value + images.to(tl.int64) * n * u * v + channels
     rows = tl.arange(0, ROWS)
-    x, y, ui = first_offsets(width, height, STEP)
+    x, y, ui = first_offsets(tl.arange(0, STEP), width, height)
     if BY_COLUMN:
         lambdas = tl.zeros((COLUMNS, ROWS), tl.float32)
     else:
@@ -105,6 +104,33 @@ def tile_positions(y0, x0, size_y, size_x, TILE_Y: tl.constexpr, TILE_X: tl.cons
     i = tl.arange(0, TILE_Y * TILE_X)
     y, x = y0 + i // TILE_X, x0 + i % TILE_X
     return y.to(tl.int64) * size_x + x, (y < size_y) & (x < size_x)
+
+
+@triton.jit
+def lambda_gradients(
+    grad, query, head_place, key_place, head_exists, key_exists, head, head_item, key_item, key, channels, h, k, v,
+    BY_CHANNEL: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """G[v, (i, k)] = Σ_h dy[v, (h, i)] q[(h, i), k] in fp32, for some queries i of one image; else its transpose.
+
+    A product of matrices, q laid out with zeros where the query i of a head is not that of a key: more products than
+    needed, but on tensor cores. `head_*` are of every (h, i), `key_*` of every (i, k); a place is an (image, n).
+    """
+    heads_here = head_exists & (head < h)
+    dy = tl.load(
+        grad + ((head_place * h + head) * v)[:, None] + channels[None, :],
+        mask=heads_here[:, None] & (channels < v)[None, :], other=0.0,
+    )  # fmt: skip
+    q = tl.load(
+        query + (head * k)[:, None] + (key_place * h * k + key)[None, :],
+        mask=(head_item[:, None] == key_item[None, :]) & heads_here[:, None] & (key_exists & (key < k))[None, :],
+        other=0.0,
+    )
+    if BY_CHANNEL:
+        g = tl.dot(tl.trans(dy), q, input_precision=PRECISION)
+    else:
+        g = tl.dot(tl.trans(q), dy, input_precision=PRECISION)
+    return g
 
 
 @triton.jit
