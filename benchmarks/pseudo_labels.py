@@ -8,8 +8,9 @@ the next student's teacher. All take the same number of optimizer steps on batch
 way. The first teacher is what the last student is compared with: "100 alone".
 
 `--validation` judges on training forms that are held out (and are then in no pool) in place of the test: settings are
-chosen so. The defaults were fixed in that way before they were judged on the test. Runs are kept in `--work`: finished ones are not repeated, others are gone on with. The table goes to
-benchmarks/reports and into docs/pseudo-labels.md, between two marks.
+chosen so. The defaults were fixed in that way before they were judged on the test. Runs are kept in `--work`: finished
+ones are not repeated, others are gone on with. The table goes to benchmarks/reports and into docs/pseudo-labels.md,
+between two marks.
 """
 
 import argparse
