@@ -11,7 +11,7 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,13 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
         if not mine:
             continue
         work = vars(order)["work"]
-        columns = [_fit([work(problem) for problem, _ in mine], [took[side] for _, took in mine]) for side in (0, 1)]
+        only = vars(order).get("BACKWARD_ONLY", ())
+        columns = [
+            _fit(
+                [_without(work(problem), () if side else only) for problem, _ in mine], [took[side] for _, took in mine]
+            )
+            for side in (0, 1)
+        ]
         prices = {kind: (columns[0][0].get(kind, 0.0), columns[1][0].get(kind, 0.0)) for kind in _kinds(mine, work)}
         cells = ", ".join(f'"{kind}": ({one:.2g}, {two:.2g})' for kind, (one, two) in prices.items())
         print(f"{order.NAME}: {len(mine)} problems, rms error {columns[0][1]:.0%} and {columns[1][1]:.0%}\n  {cells}")
@@ -91,6 +97,10 @@ def _fit(work: list[Work], took: list[float]) -> tuple[dict[str, float], float]:
         weights = 1 / np.sqrt(np.maximum(0.1, errors))
     error = float(np.sqrt(statistics.fmean(np.log(relative / scale @ solution) ** 2)))
     return dict(zip(kinds, solution / scale, strict=True)), error
+
+
+def _without(work: Work, kinds: Collection[str]) -> Work:
+    return {kind: count for kind, count in work.items() if kind not in kinds}
 
 
 def _ratio(times: Times, predicted: dict[str, list[float]]) -> float:

@@ -112,6 +112,11 @@ class Tiling:
         return self._lead(lambda sides: sum(sides) / len(sides)) * seen / self.size[-1]
 
     @property
+    def expanded(self) -> float:
+        """Numbers of the expanded table of every tile and box together, for k = u = 1."""
+        return math.prod(self.size[:-2]) * self.size[-1] * self.all_row_offsets * self.mean_row_length
+
+    @property
     def mean_row_offsets(self) -> float:
         """Row offsets of a block, on average over the rows."""
         return (

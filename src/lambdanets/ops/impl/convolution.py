@@ -31,10 +31,14 @@ GROUP_NUMBERS = 2**19
 """Lambdas, or numbers of unfolded windows, at a time; unless those of a single value channel are more."""
 
 PRICES: Prices = {
-    "products": (1.6e-11, 2.6e-10), "applied": (0, 0), "lambdas": (1.7e-09, 2.8e-09),
-    "images": (1.4e-05, 0.00011), "setup": (0.00015, 0.00013),
+    "products": (1.4e-11, 7.6e-11), "kernels": (5.9e-10, 1.6e-09), "lambdas": (7.7e-10, 3e-09),
+    "moved": (1.8e-09, 1.1e-09), "groups": (5.3e-05, 0.00013), "windows": (0, 1.9e-09),
+    "window products": (0, 3.8e-11), "setup": (0.0001, 9e-05),
 }  # fmt: skip
-"""Of a multiply-add of the windows, one with a query, a lambda, an image and a call."""
+"""Of a multiply-add, a number of the kernel read for an image's channel, a lambda, a number of the maps, a group of
+channels; of a number of the windows laid out, a multiply-add with them; of a call."""
+BACKWARD_ONLY = "windows", "window products"
+"""Kinds of work that the forward pass has none of: it never lays windows out."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -45,18 +49,29 @@ def why_not(problem: Problem) -> str | None:
 
 
 def work(problem: Problem) -> Work:
-    """How much of each kind the forward pass does."""
-    p, lambdas = problem, problem.b * problem.n * problem.k * problem.v
-    products = lambdas * math.prod(p.reach) * p.u
-    return {"products": products, "applied": lambdas * p.h, "lambdas": lambdas, "images": p.b * p.u, "setup": 1}
+    """How much of each kind the forward pass does; key channels go by the sixteen through the library's convolution."""
+    p, maps, wide = problem, problem.b * problem.v, -(-problem.k // 16) * 16
+    channels = max(1, GROUP_NUMBERS // (p.k * p.n))
+    windows = maps * p.n * p.u * math.prod(p.reach)
+    return {
+        "products": maps * p.pairs * p.u * wide,
+        "kernels": maps * p.u * math.prod(p.reach) * wide,
+        "lambdas": maps * p.n * p.k,
+        "moved": p.b * p.n * (p.h * p.k + p.u * p.v + p.h * p.v),
+        "groups": p.b * -(-p.v // channels),
+        "windows": windows,
+        "window products": windows * p.k,
+        "setup": 1,
+    }
 
 
 def cost(problem: Problem, backward: bool) -> Cost:
     """b·n·r²·k·u·v multiply-adds, window entries outside the map included; a group of lambdas in memory."""
     p, done = problem, work(problem)
-    multiply_adds, extra = done["products"] + done["applied"], 2 * max(GROUP_NUMBERS, p.n * p.k)
+    applied, extra = done["lambdas"] * p.h, 2 * max(GROUP_NUMBERS, p.n * p.k)
+    multiply_adds = done["window products"] + applied
     if backward:
-        multiply_adds = 3 * done["products"] + 2 * done["applied"]
+        multiply_adds = 3 * done["window products"] + 2 * applied
         extra += 2 * max(GROUP_NUMBERS, p.n * p.u * math.prod(p.reach))
     return Cost(round(multiply_adds), extra * p.itemsize, total(done, PRICES, backward))
 

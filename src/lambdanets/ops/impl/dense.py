@@ -25,10 +25,12 @@ from lambdanets.ops.tiles import Box, Span, Tiling, add_expanded, expand_table, 
 NAME = "dense"
 
 PRICES: Prices = {
-    "queries": (9.6e-12, 2.5e-11), "values": (1.1e-11, 2.5e-11), "scores": (3.6e-10, 1.1e-09),
-    "table": (1.8e-09, 6.9e-09), "rows": (1.4e-05, 3e-05), "setup": (7.9e-05, 0.00016),
+    "queries": (1.1e-11, 2.7e-11), "values": (1e-11, 2.2e-11), "scores": (3.7e-10, 1e-09),
+    "table": (1.3e-09, 4.1e-09), "rows": (5.6e-06, 8.9e-06), "read": (1.2e-10, 4.4e-10),
+    "columns": (7.4e-06, 1.2e-05), "moved": (3.9e-10, 9.5e-10), "setup": (7.6e-05, 0.00018),
 }  # fmt: skip
-"""Of a multiply-add of Q with E, one of S with V, a score, a number of the expanded table, a query row, a call."""
+"""Of a multiply-add of Q with E, one of S with V, a score, a number of the expanded table; of a query row, a number of
+E that its product reads, a column, a number of the maps and a call."""
 BLOCK_NUMBERS = 2**20
 """Numbers of S at most, unless one row of one image alone has more: images are taken in groups, rows in blocks."""
 
@@ -46,7 +48,9 @@ def work(problem: Problem) -> Work:
     rows = p.n // size[-1] * -(-p.b // images)
     table = p.n // size[-2] * p.k * (2 * size[-2] - 1) * p.u * p.m // size[-2]
     return {
-        "queries": scores * p.k, "values": scores * p.v, "scores": scores, "table": table, "rows": rows, "setup": 1,
+        "queries": scores * p.k, "values": scores * p.v, "scores": scores, "table": table, "rows": rows,
+        "read": rows * size[-1] * p.k * p.m * p.u,
+        "columns": p.n // size[-2], "moved": p.b * p.n * (p.h * p.k + p.u * p.v + p.h * p.v), "setup": 1,
     }  # fmt: skip
 
 

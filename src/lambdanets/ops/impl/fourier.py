@@ -27,8 +27,8 @@ STEP_BYTES = 1_000_000
 """What the spectra of one step may take."""
 
 PRICES: Prices = {
-    "inverse": (1.9e-09, 4e-09), "multiplied": (5.8e-10, 2.7e-09), "values": (2.8e-09, 6e-09),
-    "applied": (1.6e-09, 2.9e-09), "steps": (4e-05, 0.00012), "setup": (0.00058, 0.00063),
+    "inverse": (1.3e-09, 2.8e-09), "multiplied": (5.3e-10, 2.3e-09), "values": (4.3e-09, 1.1e-08),
+    "applied": (6.8e-10, 1.4e-09), "steps": (4.9e-05, 0.00013), "setup": (0.0004, 0.00052),
 }  # fmt: skip
 """Of a padded number transformed back, multiplied, and transformed; of a multiply-add of q, a step and a call."""
 THIRD_AXIS = 1.5

@@ -40,10 +40,14 @@ LINE = 32
 NEARLY_WHOLE = 0.75
 """A window that covers this share of an axis is worked as if it covered all of it."""
 PRICES: Prices = {
-    "lambdas": (1.4e-11, 4.7e-11), "applied": (1.3e-10, 3.2e-10), "rows": (6.8e-06, 2.8e-05),
-    "blocks": (6.8e-05, 0.00011), "setup": (0.00019, 0.00014),
+    "lambdas": (1.1e-11, 3.6e-11), "read": (1.5e-10, 4.4e-10), "applied": (6.2e-11, 2.8e-10),
+    "table": (8.6e-10, 2.2e-09), "context": (1e-09, 3.7e-09), "moved": (7.9e-10, 0), "rows": (3.1e-06, 2.1e-05),
+    "blocks": (4.7e-05, 3.2e-05), "images": (1.5e-05, 4.9e-05), "columns": (8.5e-06, 1.3e-05),
+    "setup": (9.6e-05, 0.0001),
 }  # fmt: skip
-"""Of a multiply-add that builds lambdas, one that applies them, a query row, a block of rows and a call."""
+"""Of a multiply-add that builds lambdas, a number of T that its product reads, a multiply-add that applies them; of a
+number of T, of the context of a tile and of the maps; of a query row, a block of rows, one of an image, a column of T
+and a call."""
 COLUMNS = 64
 """Value channels of a product, of several images where one has fewer."""
 BLOCK_NUMBERS = 2**19
@@ -58,12 +62,20 @@ def why_not(problem: Problem) -> str | None:
 def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does."""
     p, tiling = problem, _tiling_of(problem)
-    positions, visits = math.prod(tiling.size), -(-p.b // _images(p)) * len(tiling.tiles) * math.prod(tiling.size[:-2])
+    positions, boxes, groups = math.prod(tiling.size), math.prod(tiling.size[:-2]), -(-p.b // _images(p))
+    visits = groups * len(tiling.tiles) * boxes
+    lambdas = p.b * positions * p.k * p.u * p.v * tiling.mean_row_length * tiling.mean_rows_seen
     return {
-        "lambdas": p.b * positions * p.k * p.u * p.v * tiling.mean_row_length * tiling.mean_rows_seen,
+        "lambdas": lambdas,
+        "read": lambdas / (_images(p) * p.v),
         "applied": p.b * p.n * p.h * p.k * p.v,
+        "table": tiling.expanded * p.k * p.u,
+        "context": visits * tiling.size[-2] * tiling.mean_row_length * p.u * _images(p) * p.v,
+        "moved": p.b * p.n * (p.h * p.k + p.u * p.v + p.h * p.v),
         "rows": visits * tiling.size[-2],
         "blocks": visits * len(tiling.blocks),
+        "images": p.b * visits // groups * len(tiling.blocks),
+        "columns": boxes * tiling.size[-1],
         "setup": 1,
     }
 

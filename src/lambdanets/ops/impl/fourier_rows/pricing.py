@@ -8,13 +8,15 @@ NARROW = 12
 """Columns of a product at which fetching its other factor takes as long as multiplying."""
 
 PRICES: Prices = {
-    "rows": (1.3e-11, 5e-11), "small rows": (3.2e-11, 1.2e-10), "columns": (1.4e-11, 3.4e-11),
-    "blocks": (2.2e-11, 2.3e-11), "applied": (2.7e-11, 6.6e-11), "moved": (2e-09, 3.3e-09),
-    "laid out": (2e-09, 3.4e-09), "steps": (4e-05, 8.4e-05), "groups": (3.9e-06, 1.5e-05),
-    "images": (1.9e-05, 2.9e-05), "setup": (0.00028, 0.00026),
+    "rows": (1e-11, 3.7e-11), "read": (1.1e-10, 7.7e-10), "table": (6.2e-11, 1.4e-10), "spectra": (3.6e-09, 6.3e-09),
+    "columns": (1.3e-11, 2.7e-11), "applied": (1.1e-10, 1.7e-10), "moved": (5e-10, 1.2e-09),
+    "laid out": (1.2e-09, 2.7e-09), "steps": (1.8e-05, 7.1e-05), "groups": (7.5e-06, 1.2e-05),
+    "images": (1.2e-06, 1.4e-05), "setup": (0.00025, 0.00023), "small rows": (2e-11, 6.2e-11),
+    "blocks": (1.9e-11, 5.5e-11),
 }  # fmt: skip
-"""Of a multiply-add over rows, inside blocks, over columns, over blocks and with a query; of a number of the maps and
-of R̂ laid out; of a step, a group of blocks in a step, an image and a call."""
+"""Of a multiply-add over rows, inside blocks, over columns, over blocks and with a query, and of one that transforms R;
+of a number of R̂ that a product reads, of V̂, of the maps and of R̂ laid out; of a step, a group of blocks in a step, an
+image and a call."""
 
 PRODUCTS = {"rows": 3, "small rows": 3, "columns": 2, "blocks": 2, "applied": 2}
 """The kinds that are multiply-adds, and how many times the backward pass does each."""
@@ -34,8 +36,13 @@ def work(problem: Problem) -> Work:
     lambdas, pairs = p.b * p.k * p.v, fr.frequencies * fr.block_frequencies
     seen = sum((s.last - s.first) * (s.seen.stop - s.seen.start) * len(fr.planes_seen(s.plane)) for s in fr.steps())
     steps = -(-p.b // fr.images) * fr.planes * -(-fr.block // fr.step)
+    rows = 4 * p.u * pairs * seen * lambdas
     done = {
-        "rows" if fr.blocks == 1 else "small rows": 4 * p.u * pairs * seen * lambdas * (1 + NARROW / (fr.images * p.v)),
+        "rows" if fr.blocks == 1 else "small rows": rows,
+        "read": rows / (fr.images * p.v),
+        "table": 2 * fr.frequencies * fr.sides[2] * fr.sides[0] * fr.sides[1] * p.k * p.u
+        + (4 * pairs * (2 * fr.block_reach + 1) * fr.window * p.k * p.u if fr.blocks > 1 else 0),
+        "spectra": p.b * pairs * fr.planes * fr.block * 2 * p.u * p.v,
         "columns": 2 * fr.frequencies * fr.columns * fr.rows * fr.planes * lambdas,
         "applied": p.b * p.n * p.h * p.k * p.v * (1 + NARROW / p.v),
         "moved": p.b * p.n * (p.h * p.k + p.u * p.v + p.h * p.v),

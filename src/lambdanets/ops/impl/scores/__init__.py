@@ -33,10 +33,13 @@ NAME = "scores"
 LINE = 32
 """Columns that a map of one axis is folded into."""
 PRICES: Prices = {
-    "queries": (1.3e-11, 2.8e-11), "values": (1.3e-11, 2.7e-11), "scores": (3.6e-10, 1.5e-09),
-    "rows": (2e-06, 7.4e-06), "blocks": (1.2e-05, 6.6e-06), "setup": (0.00023, 0.00064),
+    "queries": (9.6e-12, 2.3e-11), "values": (1.1e-11, 2.1e-11), "scores": (3.5e-10, 1.2e-09),
+    "table": (1.4e-09, 6e-09), "context": (8.2e-12, 2.4e-09), "moved": (1.8e-10, 1e-09), "rows": (1.4e-06, 3e-06),
+    "blocks": (8e-06, 1.6e-05), "views": (4.8e-06, 2.6e-05), "columns": (6.4e-06, 1.9e-05),
+    "setup": (0.00012, 0.00019),
 }  # fmt: skip
-"""Of a multiply-add of q with T, one of S with V, a score, a query row, a block of rows and a call."""
+"""Of a multiply-add of q with T, one of S with V, a score; of a number of T, of the context of a tile and of the maps;
+of a query row, a block of rows, a row of which views are made, a column of T and a call."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -48,13 +51,19 @@ def work(problem: Problem) -> Work:
     """How much of each kind the forward pass does."""
     p, tiling = problem, _tiling_of(problem)
     per_offset = p.b * p.h * p.u * math.prod(tiling.size) * tiling.mean_row_length
-    scores, visits = per_offset * tiling.mean_row_offsets, p.b * len(tiling.tiles) * math.prod(tiling.size[:-2])
+    scores, boxes = per_offset * tiling.mean_row_offsets, math.prod(tiling.size[:-2])
+    visits, widths = p.b * len(tiling.tiles) * boxes, {(t[1] - t[0], *tiling.context(t)) for t in tiling.tiles}
     return {
         "queries": scores * p.k,
         "values": per_offset * tiling.mean_rows_seen * p.v,
         "scores": scores,
+        "table": tiling.expanded * p.k * p.u,
+        "context": p.b * len(tiling.tiles) * tiling.size[-2] * boxes * tiling.mean_row_length * p.u * p.v,
+        "moved": p.b * p.n * (p.h * p.k + p.u * p.v + p.h * p.v),
         "rows": visits * tiling.size[-2],
         "blocks": visits * len(tiling.blocks),
+        "views": len({(width, high - low) for width, low, high in widths}) * tiling.size[-2],
+        "columns": boxes * tiling.size[-1],
         "setup": 1,
     }
 
