@@ -55,6 +55,7 @@ BROKEN = {
     "two-points": ([[1, 2, 3, 4]], "polygon of 2 points"),
     "odd": ([[1, 2, 3, 4, 5, 6, 7]], "polygon of 7 numbers"),
     "nan": ([[1, 2, 3, 4, float("nan"), 6]], "not finite"),
+    "endless": ([[1, 2, 3, 4, 10**400, 6]], "not finite"),
     "text": ([["1", 2, 3, 4, 5, 6]], "no list of numbers"),
     "flat": ([1, 2, 3, 4, 5, 6], "no list of numbers"),
     "far": ([[0, 0, 1e12, 0, 1e12, 1e12]], "far outside"),

@@ -32,7 +32,8 @@ def check(
     Ends with 1 if something has to be mended, with 0 if there are notes at most. The data itself is not changed.
 
     Args:
-        path: Folder of class folders, of tar shards, or of a Hugging Face data set; with or without splits.
+        path: Folder of class folders, of tar shards, or of a Hugging Face data set, with or without splits; or a folder
+            in COCO's form.
         split: Look at this one only: train, val or test.
         json_: Print one line of JSON, with every finding, in place of the tables.
         workers: Processes that read pictures, 0 for none but this one. By default as many as there are cores, to 8.

@@ -21,7 +21,9 @@ _NONE = "–"
 def describe_report(report: Report) -> None:
     """Print a row a split, then what has to be mended and what is worth a note."""
     print(f"{printable(report.path)}: {_FORMS[report.form]}\n")
-    print_rows(HEADINGS, [_cells(part) for part in report.splits], numbers=True, give_way=GIVE_WAY)
+    named = {"images a class": "objects a class"} if report.form == "coco" else {}
+    headings, give_way = ([named.get(word, word) for word in words] for words in (HEADINGS, GIVE_WAY))
+    print_rows(headings, [_cells(part) for part in report.splits], numbers=True, give_way=give_way)
     wrong = [finding for finding in report.findings if not finding.note]
     notes = [finding for finding in report.findings if finding.note]
     _print_findings("To mend:", wrong, report.left_out)
@@ -30,7 +32,12 @@ def describe_report(report: Report) -> None:
         print("\nNothing has to be mended.")
 
 
-_FORMS = {"tree": "pictures in folders", "shards": "tar shards", "parquet": "a Hugging Face data set"}
+_FORMS = {
+    "tree": "pictures in folders",
+    "shards": "tar shards",
+    "parquet": "a Hugging Face data set",
+    "coco": "pictures with objects, in COCO's form",
+}
 
 
 def _cells(part: SplitReport) -> tuple[str, ...]:

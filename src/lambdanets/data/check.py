@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from lambdanets.data.coco_check import judge_size
+from lambdanets.data.coco_folder import CocoSource
 from lambdanets.data.duplicates import Digests, find_duplicates
 from lambdanets.data.finding import Finding
 from lambdanets.data.look import Look, judge_look, look_at
@@ -49,7 +51,7 @@ class SplitReport:
     """Least, median and greatest, in pixels; None where no picture can be read."""
     heights: tuple[int, float, int] | None = None
     classes: dict[str, int] = field(default_factory=dict)
-    """How many pictures each class has."""
+    """How many pictures each class has; in COCO's form, how many objects."""
 
 
 @dataclass(kw_only=True)
@@ -91,6 +93,8 @@ def check_data(path: Path, split: str | None = None, *, workers: int = 0, watch:
         source, findings = examine_source(path, name)
         part, hashes = _check_split(name, source, workers, watch, kept)
         kept.add(findings)
+        if isinstance(source, CocoSource):
+            report.left_out.update(source.faults.left_out)
         report.splits.append(part)
         sources.append(source)
         digests.append(hashes)
@@ -129,6 +133,8 @@ def _check_split(
     for index, look in enumerate(_looks(source, workers)):
         name = source.name(index)
         kept.add(judge_look(name, look))
+        if isinstance(source, CocoSource):
+            kept.add(judge_size(source, index, look))
         if look.error:
             part.broken += 1
         else:
@@ -141,11 +147,14 @@ def _check_split(
     seen = sizes[sizes[:, 0] > 0]
     if len(seen):
         part.widths, part.heights = ((int(s.min()), float(np.median(s)), int(s.max())) for s in seen.T)
+    kept.add(_odd_modes(part, first_of))
+    if isinstance(source, CocoSource):
+        part.classes = source.objects_of_classes()
+        return part, digests
     counts = np.bincount(source.labels[source.labels >= 0], minlength=len(source.classes)).tolist()
     part.classes = dict(zip(source.classes, counts, strict=True))
     if not len(source):
         kept.add([Finding(kind="empty", where=split or "the data", what="holds no image", fix="add some")])
-    kept.add(_odd_modes(part, first_of))
     kept.add(_uneven(part))
     return part, digests
 

@@ -5,7 +5,7 @@ import warnings
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from lambdanets.data.finding import Finding
 from lambdanets.data.images import FORMATS, ImageError, decode_image
@@ -25,6 +25,8 @@ _REMEDIES = (
     "; make it smaller, or cut out a part",
 )
 """How the sentences of an `ImageError` end that say what to do."""
+_TURNED = (5, 6, 7, 8)
+"""Values of EXIF's orientation that change rows for columns."""
 _ENDINGS = {"JPEG": ("jpg", "jpeg"), "PPM": ("pbm", "pgm", "ppm"), "TIFF": ("tif", "tiff")}
 
 
@@ -45,6 +47,8 @@ class Look(NamedTuple):
     """Whether it has more than one frame."""
     flat: bool = False
     """Whether all of it is of one colour."""
+    turned: bool = False
+    """Whether its upright form has rows where it has columns."""
 
 
 def look_at(source: Source, index: int) -> Look:
@@ -53,13 +57,13 @@ def look_at(source: Source, index: int) -> Look:
     try:
         content = source.read(index)
         picture = decode_image(content, name, enough=ENOUGH)
-        mode, (width, height), kind, moves = _header(content)
+        mode, (width, height), kind, moves, turned = _header(content)
     except ImageError as error:
         return Look(error=str(error).removeprefix(f"{name} ").removesuffix("."))
     except OSError as error:
         return Look(error=f"cannot be read ({error.strerror or error})")
     flat = all(low == high for low, high in (band.getextrema() for band in picture.split()))
-    return Look("", hashlib.sha256(content).digest()[:16], mode, width, height, kind, moves, flat)
+    return Look("", hashlib.sha256(content).digest()[:16], mode, width, height, kind, moves, flat, turned)
 
 
 def judge_look(name: str, look: Look) -> list[Finding]:
@@ -82,8 +86,9 @@ def judge_look(name: str, look: Look) -> list[Finding]:
     return [Finding(kind=kind, where=name, what=what, fix=fix, note=True, broad=False) for kind, what, fix in odd]
 
 
-def _header(content: bytes) -> tuple[str, tuple[int, int], str, bool]:
+def _header(content: bytes) -> tuple[str, tuple[int, int], str, bool, bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(BytesIO(content), formats=FORMATS) as file:
-            return file.mode, file.size, file.format or "", bool(getattr(file, "is_animated", False))
+            turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            return file.mode, file.size, file.format or "", bool(getattr(file, "is_animated", False)), turned

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.uint8]
 """(y, x) of 0 and 1."""
+_NUMBERS = frozenset((int, float))
 _MOST_DIGITS = 8
 """Characters of a compressed run length: 40 bits are enough for any picture."""
 
@@ -62,17 +63,25 @@ def checked_polygons(polygons: Any, rows: int, columns: int) -> list[list[float]
     if not isinstance(polygons, list) or not polygons:
         raise MaskError("has no outline: neither polygons nor run lengths")
     for polygon in polygons:
-        if not isinstance(polygon, list) or not all(type(number) in (int, float) for number in polygon):
+        if not isinstance(polygon, list) or not _NUMBERS.issuperset(map(type, polygon)):
             raise MaskError("has a polygon that is no list of numbers")
         if len(polygon) < 6 or len(polygon) % 2:
             points = f"{len(polygon) // 2} points" if len(polygon) % 2 == 0 else f"{len(polygon)} numbers"
             raise MaskError(f"has a polygon of {points}, wanted pairs of numbers for three points or more")
-        if not all(math.isfinite(number) for number in polygon):
-            raise MaskError("has a polygon with a number that is not finite")
         beyond = max(rows, columns)  # drawing takes memory by the length of the outline
+        if not all_finite(polygon):
+            raise MaskError("has a polygon with a number that is not finite")
         if min(polygon) < -beyond or max(polygon[::2]) > columns + beyond or max(polygon[1::2]) > rows + beyond:
             raise MaskError("has a polygon far outside its picture")
     return polygons
+
+
+def all_finite(numbers: Sequence[float]) -> bool:
+    """Whether none is NaN, infinite, or a whole number beyond all others."""
+    try:
+        return all(map(math.isfinite, numbers))
+    except OverflowError:
+        return False
 
 
 def rectangles(mask: Mask) -> list[list[float]]:

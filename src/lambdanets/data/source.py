@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lambdanets.data import parquet, shards, tree
+from lambdanets.data import coco_folder, parquet, shards, tree
 from lambdanets.data.finding import DataError, Finding, refuse
 from lambdanets.data.splits import WHOLE, split_wanted
 
@@ -49,6 +49,10 @@ def open_source(path: Path, split: str | None = None) -> Source:
         DataError: a ValueError: there is no such data or split, it is none of the forms, or it cannot be trained on as
             it is. Says what to do.
     """
+    if form_of(path) is coco_folder:
+        raise DataError(
+            f"{path} is in COCO's form, with objects to be found: teach a detector with it, or give others."
+        )
     source, findings = examine_source(path, chosen_split(path, split))
     refuse(findings)
     if not len(source):
@@ -88,6 +92,8 @@ def form_of(path: Path) -> ModuleType:
         raise DataError(f"{path}: there is no such file or folder.")
     if path.is_file() and not path.name.lower().endswith((".tar", ".parquet")):
         raise DataError(f"{path} is a file, wanted {_WANTED}{_unpack(path)}.")
+    if coco_folder.is_coco(path):
+        return coco_folder  # though its pictures lie in folders too
     tests = ((shards, shards.is_shards), (parquet, parquet.is_parquet), (tree, tree.is_tree))
     forms = [form for form, is_form in tests if is_form(path)]
     if not forms:
