@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lambdanets.detection import create_detector as create_detector
     from lambdanets.finished import load_run as load_run
     from lambdanets.layers import LambdaLayer as LambdaLayer
     from lambdanets.layers import PositionTable as PositionTable
@@ -14,12 +15,22 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["LambdaLayer", "PositionTable", "apply_lambdas", "create_model", "explain", "list_models", "load_run"]
+__all__ = [
+    "LambdaLayer",
+    "PositionTable",
+    "apply_lambdas",
+    "create_detector",
+    "create_model",
+    "explain",
+    "list_models",
+    "load_run",
+]
 
 # Loaded on first use: `lambdanets --help` must not wait for torch.
 _HOMES = {
     "LambdaLayer": "lambdanets.layers",
     "PositionTable": "lambdanets.layers",
+    "create_detector": "lambdanets.detection",
     "create_model": "lambdanets.models",
     "list_models": "lambdanets.models",
     "apply_lambdas": "lambdanets.ops",
