@@ -184,3 +184,18 @@ def test_the_demo_networks_are_twins_but_for_their_mixers():
     assert [info["num_chs"] for info in lambdas.feature_info] == [info["num_chs"] for info in convolutions.feature_info]
     counts = [count_parameters(body) for body in (lambdas, convolutions)]
     assert max(counts) / min(counts) < 1.1
+
+
+@pytest.mark.parametrize("sizes", [[(96, 96)], [(70, 96), (96, 41)]], ids=["one-size", "mixed-sizes"])
+def test_bfloat16_stays_finite_and_its_losses_are_single_precision(sizes):
+    model = detector(norms=True)
+    images = [image(*size) for size in sizes]
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model(images, [target(*size, 2) for size in sizes])
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+    sum(losses.values()).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = model.eval()(images)
+    assert all(part.isfinite().all() for one in found for part in one.values())
+    assert {one["boxes"].dtype for one in found} == {torch.float32}

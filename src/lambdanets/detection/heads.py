@@ -1,12 +1,13 @@
 """What is in each box: torchvision's box and mask heads, as wide and deep as the options say."""
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 
 from lambdanets.detection.options import DetectorOptions
 from lambdanets.detection.pooling import LevelPool
+from lambdanets.ops.precision import at_least_fp32
 
 BOX_SIDE, MASK_SIDE = 7, 14
 """Positions a side that a proposal is seen as by the box head and by the mask head."""
@@ -22,7 +23,7 @@ def build_heads(options: DetectorOptions, num_classes: int) -> RoIHeads:
         FastRCNNConvFCHead(
             (options.pyramid_dim, BOX_SIDE, BOX_SIDE), list(options.box_dims), [options.box_hidden], norm
         ),
-        FastRCNNPredictor(options.box_hidden, num_classes),
+        BoxPredictor(options.box_hidden, num_classes),
         fg_iou_thresh=0.5,
         bg_iou_thresh=0.5,
         batch_size_per_image=options.boxes_sampled,
@@ -33,8 +34,26 @@ def build_heads(options: DetectorOptions, num_classes: int) -> RoIHeads:
         detections_per_img=options.detections,
         mask_roi_pool=build_pool(options, MASK_SIDE),
         mask_head=MaskRCNNHeads(options.pyramid_dim, list(options.mask_dims), 1, norm),
-        mask_predictor=MaskRCNNPredictor(options.mask_dims[-1], options.mask_dims[-1], num_classes),
+        mask_predictor=MaskPredictor(options.mask_dims[-1], options.mask_dims[-1], num_classes),
     )
+
+
+class BoxPredictor(FastRCNNPredictor):
+    """torchvision's, in single precision or wider: proposals are taken to the precision of what is said of them."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, classes) and offsets (n, 4 · classes) from features (n, d)."""
+        scores, offsets = super().forward(x)
+        return scores.to(at_least_fp32(scores.dtype)), offsets.to(at_least_fp32(offsets.dtype))
+
+
+class MaskPredictor(MaskRCNNPredictor):
+    """torchvision's, in single precision or wider."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Logits (n, classes, y, x) from features (n, d, y / 2, x / 2)."""
+        logits = super().forward(input)
+        return logits.to(at_least_fp32(logits.dtype))
 
 
 def build_pool(options: DetectorOptions, side: int) -> LevelPool:
