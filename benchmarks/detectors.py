@@ -1,6 +1,6 @@
 """Backbones inside the detector: what they cost, and what padding does to detections.
 
-    python -m benchmarks.detectors [--pixels 1024] [--training-pixels 512] [--quick]
+    python -m benchmarks.detectors [--only padding counts costs] [--pixels 1024] [--training-pixels 512] [--quick]
 
 The convolutional networks are those of the family with 3 × 3 convolutions in place of the lambda layers: ResNet-RS stem
 and ResNet-D shortcuts, with squeeze-excite in every block ("+ SE") or in none. Average precision is the paper's, from
@@ -38,7 +38,8 @@ PAPER = {
 """Box and mask AP, printed in the paper."""
 PROPOSALS, DETECTIONS = 1000, 100
 """What the heads see of an image when multiply-adds are counted."""
-NUM_STEPS = 150
+SECTIONS = ("padding", "counts", "costs")
+NUM_STEPS = 80
 """Training steps of the small detectors that the padding is shown to."""
 
 
@@ -73,13 +74,13 @@ class Parts(nn.Module):
         heads.mask_predictor(heads.mask_head(images.new_empty(DETECTIONS, dim, 14, 14)))
 
 
-def multiply_adds(name: str, pixels: int) -> int:
-    """Of one image, counted on meta tensors."""
+def multiply_adds(name: str, pixels: int, *, whole: bool = True) -> int:
+    """Of one image, counted on meta tensors; without `whole` those of the backbone, c2 … c5, alone."""
     with torch.device("meta"):
         detector = create_detector(body(name)).eval()
         images = torch.empty(1, 3, pixels, pixels)
     remove_norms(detector)
-    return count_multiply_adds(Parts(detector), images)
+    return count_multiply_adds(Parts(detector) if whole else detector.backbone.body, images)
 
 
 def prediction(name: str, pixels: int) -> Callable[[], object]:
@@ -122,25 +123,39 @@ def cpu_seconds(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def count_lines(pixels: int) -> list[str]:
+    """The table of what can be counted, beside the paper's precision."""
+    lines = [
+        f"Multiply-adds of one image of {pixels} × {pixels}, with {PROPOSALS} proposals and {DETECTIONS} masks.",
+        "",
+        "| backbone | M parameters | G multiply-adds | of them the backbone | box AP, paper | mask AP, paper |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, (box, mask) in PAPER.items():
+        with torch.device("meta"):
+            parameters = count_parameters(create_detector(body(name)))
+        whole, alone = multiply_adds(name, pixels), multiply_adds(name, pixels, whole=False)
+        lines.append(f"| {name} | {parameters / 1e6:.1f} | {whole / 1e9:.0f} | {alone / 1e9:.0f} | {box} | {mask} |")
+    return lines
+
+
 def cost_lines(pixels: int, training_pixels: int, rounds: int) -> list[str]:
-    """The table of backbones."""
+    """The table of what was measured."""
     predicting, training = {}, {}
     for name in PAPER:
         predicting |= cpu_seconds({name: prediction(name, pixels)}, rounds)
         training |= cpu_seconds({name: training_step(name, training_pixels)}, rounds)
     lines = [
-        f"| backbone | M parameters | G multiply-adds, {pixels} px | predicting, s | images/s over ResNet's "
-        f"| training step {training_pixels} px, s | peak of it, MiB | box AP, paper | mask AP, paper |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        f"| backbone | predicting {pixels} px, s | images/s over ResNet's | training step {training_pixels} px, s "
+        "| peak of it, MiB |",
+        "|---|--:|--:|--:|--:|",
     ]
-    for name, (box, mask) in PAPER.items():
+    for name in PAPER:
         plain = name.replace("Lambda", "").replace(" + SE", "")
-        with torch.device("meta"):
-            parameters = count_parameters(create_detector(body(name)))
         peak = float(in_fresh_process("benchmarks.detectors", "--peak", name, str(training_pixels)) or math.nan)
         lines.append(
-            f"| {name} | {parameters / 1e6:.1f} | {multiply_adds(name, pixels) / 1e9:.0f} | {predicting[name]:.1f} | "
-            f"{predicting[plain] / predicting[name]:.2f} | {training[name]:.1f} | {peak:.0f} | {box} | {mask} |"
+            f"| {name} | {predicting[name]:.1f} | {predicting[plain] / predicting[name]:.2f} | {training[name]:.1f} "
+            f"| {peak:.0f} |"
         )
     return lines
 
@@ -220,10 +235,11 @@ def padding_lines(num_images: int) -> list[str]:
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     """Measure, print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--pixels", type=int, default=1024)
     parser.add_argument("--training-pixels", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--scenes", type=int, default=40)
+    parser.add_argument("--scenes", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="no tests first, no report")
     parser.add_argument("--peak", nargs=2, metavar=("BACKBONE", "PIXELS"), help="print one peak in MiB and stop")
     options = parser.parse_args(list(arguments))
@@ -233,12 +249,17 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
         return
     if not options.quick:
         require_green("tests/detection")
-    lines = ["# Backbones inside Mask R-CNN", "", environment(), "", *padding_lines(options.scenes), ""]
-    print("\n".join(lines), flush=True)
-    costs = cost_lines(options.pixels, options.training_pixels, options.rounds)
-    print("\n".join(costs))
+    sections = {
+        "padding": lambda: padding_lines(options.scenes),
+        "counts": lambda: count_lines(options.pixels),
+        "costs": lambda: cost_lines(options.pixels, options.training_pixels, options.rounds),
+    }
+    lines = ["# Backbones inside Mask R-CNN", "", environment(), ""]
+    for name in options.only:
+        lines += [*sections[name](), ""]
+        print("\n".join(lines), flush=True)
     if not options.quick:
-        print(f"wrote {write_report('detectors', chr(10).join([*lines, *costs, '']))}")
+        print(f"wrote {write_report('detectors', chr(10).join(lines))}")
 
 
 if __name__ == "__main__":
