@@ -57,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=0.75, help="share of the student's batches with pseudo-labels")
     parser.add_argument("--hard", action="store_true", help="hard labels in place of soft ones")
     parser.add_argument("--min-confidence", type=float, default=0.0)
+    parser.add_argument("--views", type=int, default=0, help="average the teacher over so many variations of a picture")
     parser.add_argument(
         "--rounds", type=int, default=3, help="students; each but the first has the last as its teacher"
     )
