@@ -4,12 +4,16 @@ BIN := .venv/bin
 # `make demo SEED=1` trains with another seed, into its own folder; a folder that is there already is gone on with.
 SEED ?= 0
 RUN ?= runs/demo$(if $(filter-out 0,$(SEED)),-seed-$(SEED))
+RUN_DETECTION ?= runs/demo-detection$(if $(filter-out 0,$(SEED)),-seed-$(SEED))
 export OMP_WAIT_POLICY ?= PASSIVE
 SOAK ?= ten-minutes
-.PHONY: demo test test-slow test-faults test-soak bench check docs clean
+.PHONY: demo demo-detection test test-slow test-faults test-soak bench check docs clean
 
 demo: .venv/.ready            ## train the demo network on real scanned digits; prints where the results are
 	$(BIN)/lambdanets train digits --out $(RUN) --set seed=$(SEED) --resume
+
+demo-detection: .venv/.ready  ## train a small Mask R-CNN on scenes of digits; ends with its AP and a page of pictures
+	$(BIN)/lambdanets train digit_scenes --out $(RUN_DETECTION) --set seed=$(SEED) --resume
 
 test: .venv/.ready            ## the whole suite, without what is marked slow; then the shapes in signatures, checked
 	$(BIN)/python -m pytest --jaxtyping-packages=lambdanets,beartype.beartype tests/ops/test_ops_agreement.py

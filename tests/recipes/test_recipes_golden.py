@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 
+from lambdanets.data.digit_scenes import SceneConfig
 from lambdanets.data.pseudo import write_labels
+from lambdanets.data.scene_folder import write_scenes
 from lambdanets.data.stored import StoredConfig
 from lambdanets.data.written_digits import write_digits
 from lambdanets.models import create_model, save_weights
@@ -26,6 +28,13 @@ SMALL = (
     "precision.dtype=float32", "loader.workers=0", "device=cpu",
 )  # fmt: skip
 """What makes a recipe for ImageNet one for a laptop: the schedule passes whole in ten steps."""
+SCENES = ("batch_size=8", f"epochs={NUM_STEPS * 8 / 40}")
+SMALL_DETECTOR = (
+    *SCENES, "model=lambda_scenes", "data.image_size=96", "precision.dtype=float32", "loader.workers=0", "device=cpu",
+    *(f"task.detector.{name}" for name in ("pyramid_dim=16", "box_dims=16", "box_hidden=16", "mask_dims=16")),
+    *("task.detector.anchors_sampled=32", "task.detector.boxes_sampled=16", "task.detector.proposals_training=50,50"),
+)  # fmt: skip
+"""The same of a recipe for COCO."""
 
 
 def first_losses(name: str, *settings_given: str, num_steps: int = NUM_STEPS) -> list[float]:
@@ -34,10 +43,22 @@ def first_losses(name: str, *settings_given: str, num_steps: int = NUM_STEPS) ->
     watcher = Watcher(show=lambda record: losses.append(record["loss"]), stop=lambda: len(losses) == num_steps)
     with TemporaryDirectory() as folder:
         path = Path(folder)
-        settings = [] if name == "digits" else [*SMALL, *_written(name, path)]
+        settings = _settings(name, path)
         run = prepare_run(find_recipe(name, [*settings, "num_threads=1", *settings_given]))
         train_run(run, begin_run(run, path / "run"), watcher)
     return losses[:num_steps]
+
+
+def _settings(name: str, path: Path) -> list[str]:
+    """What to change of a recipe so that ten steps take a moment."""
+    if name == "digits":
+        return []
+    if name == "digit_scenes":
+        return [*SCENES, "data.num_train=40", "data.num_test=4"]
+    if name == "coco_mask_rcnn":
+        write_scenes(SceneConfig(num_train=40, num_test=4), path / "data")
+        return [*SMALL_DETECTOR, f"data.path={path / 'data'}"]
+    return [*SMALL, *_written(name, path)]
 
 
 def _written(name: str, path: Path) -> list[str]:

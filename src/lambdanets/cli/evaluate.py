@@ -23,8 +23,9 @@ def evaluate(
 
     Example: lambdanets evaluate runs/first
 
-    Tells top-1 and top-5 accuracy, how far confidence and accuracy are apart (calibration error, 15 bins), and each
-    class. An image that cannot be read counts as wrong and is named.
+    Of a classifier it tells top-1 and top-5 accuracy, how far confidence and accuracy are apart (calibration error, 15
+    bins), and each class; of a detector COCO's average precision of boxes and masks. An image that cannot be read
+    counts as wrong and is named.
 
     Args:
         run: Folder of a finished run.
@@ -35,14 +36,22 @@ def evaluate(
         device: Where the network runs: cpu or cuda; by default where it was trained.
     """
     from lambdanets.cli.scores import describe_scores, describe_sizes, scores_by_size, scores_of
-    from lambdanets.finished import load_run
+    from lambdanets.finished import as_classifier, is_detector, open_run
     from lambdanets.report.judgement import judge
 
     with mistakes_reported():
         if report and data is not None:
             raise ValueError("--report: a run's report is about its own data: leave --data or --report out.")
         sides = _sides(resolutions)
-        finished = load_run(run, device)
+        stored = open_run(run, device)
+        if is_detector(stored):
+            from lambdanets.cli.precision_table import evaluate_detector
+
+            if sides:
+                raise ValueError("--resolutions: a detector takes pictures of every size: leave it out.")
+            evaluate_detector(stored, data, as_json=json_, report=report)
+            return
+        finished = as_classifier(stored)
         task = finished.task if data is None else finished.task_on(data)
         tasks = {side: finished.at_resolution(task, side) for side in sides}
         if report:

@@ -15,17 +15,25 @@ from lambdanets.training.run import Run
 
 
 def describe_result(result: Record, folder: RunFolder) -> str:
-    """Accuracy, time, what of it the loop cost, and where things are."""
-    split = "test" if "test_accuracy" in result else "validation"
-    accuracy, correct, images = (result[f"{split}_{name}"] for name in ("accuracy", "correct", "images"))
-    costs = profile_of(read_journal(folder.metrics))
-    strangers = ", by hands it never saw" if result["recipe"] == "digits" else ""
+    """How good the network is, time, what of it the loop cost, and where things are."""
+    costs, seconds = profile_of(read_journal(folder.metrics)), float(result["train_seconds"] or 0)
     return (
-        f"{split} accuracy {float(accuracy or 0):.2%} ({correct} of {images} images{strangers}), "
-        f"{result['parameters']:,} parameters, {float(result['train_seconds'] or 0):.0f} s of training\n"
+        f"{_how_good(result)}, {result['parameters']:,} parameters, {seconds:.0f} s of training\n"
         f"{'' if costs is None else costs.sentence + chr(10)}"
         f"weights {folder.weights}\ncurves  {folder.curves}\nresult  {folder.result}"
     )
+
+
+def _how_good(result: Record) -> str:
+    """Accuracy, or AP in points of 100."""
+    split = "test" if "test_images" in result else "validation"
+    found = {name.removeprefix(f"{split}_"): value for name, value in result.items()}
+    if "box_ap" in found:
+        box, mask = (100 * float(found[f"{kind}_ap"] or 0) for kind in ("box", "mask"))
+        return f"{split} box AP {box:.1f}, mask AP {mask:.1f} ({found['images']} images)"
+    strangers = ", by hands it never saw" if result["recipe"] == "digits" else ""
+    right = f"{found['correct']} of {found['images']} images{strangers}"
+    return f"{split} accuracy {float(found['accuracy'] or 0):.2%} ({right})"
 
 
 def describe_next(folder: RunFolder) -> str:

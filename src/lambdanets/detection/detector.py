@@ -20,7 +20,7 @@ from lambdanets.detection.sampling import ChanceSampler
 from lambdanets.detection.scenes import SPECS, build_scene_network
 from lambdanets.detection.sizes import Sizing, Target, edge_repeated, visible_positions
 from lambdanets.detection.targets import check_images, check_targets
-from lambdanets.models import create_model
+from lambdanets.models import create_model, list_models
 from lambdanets.models.network import ResNet
 from lambdanets.models.spec import check_number
 from lambdanets.nearest import advice
@@ -61,7 +61,11 @@ def create_detector(
 
 
 def build_body(name: str, **options: Any) -> ResNet:
-    """The network `name`, one of `list_models()` or of `scenes.SPECS`, without its classifier."""
+    """The network `name`, of `list_models()` or `scenes.SPECS`, without its classifier; ValueError for another."""
+    known = [*SPECS, *list_models()]
+    if name not in known:
+        where = advice(name, known, kind="backbones", place="the command lambdanets models")
+        raise ValueError(f"unknown backbone {name!r}: {where}")
     return build_scene_network(name, **options) if name in SPECS else create_model(name, num_classes=0, **options)
 
 

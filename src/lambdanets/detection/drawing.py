@@ -125,7 +125,7 @@ class _Pen:
         self._pen = ImageDraw.Draw(picture)
         self._factor = factor
         self._size = picture.size
-        self._font = ImageFont.load_default(min(28, max(12, max(picture.size) / 26)))
+        self._font = ImageFont.load_default(min(28, max(12, max(picture.size) / 20)))
 
     def draw_box(self, box: list[float], colour: Colour) -> None:
         left, top, right, bottom = (number * self._factor for number in box)

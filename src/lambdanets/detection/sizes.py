@@ -52,8 +52,10 @@ class Sizing(GeneralizedRCNNTransform):
         """Sides in pixels after scaling, each 1 or more."""
         if self.training and not self.scale_training:
             return torch.Size((height, width))
-        scale = min(self.shorter / min(height, width), self.longer / max(height, width))
-        return torch.Size((max(1, int(height * scale)), max(1, int(width * scale))))
+        wanted, side = self.shorter, min(height, width)
+        if self.shorter * max(height, width) > self.longer * side:
+            wanted, side = self.longer, max(height, width)
+        return torch.Size(max(1, number * wanted // side) for number in (height, width))  # whole numbers round nothing
 
     def batch_images(self, images: list[Tensor], size_divisible: int = STRIDE) -> Tensor:
         """The images (b, 3, y, x), zero to the right of and below each."""

@@ -27,6 +27,8 @@ class StoredRun:
     """What it was trained by, but for the device, which is the one that was asked for."""
     class_names: tuple[str, ...]
     """What the classes are called, in the order of the labels."""
+    category_ids: tuple[int, ...]
+    """The numbers that COCO's files call them by."""
     result: Record
     """What its result.json says."""
 
@@ -50,21 +52,29 @@ def open_run(path: Path | str, device: str | None = None) -> StoredRun:
     result = _result_of(folder, config)
     check_device(config.device)
     torch.set_num_threads(config.num_threads)
-    return StoredRun(folder=folder, config=config, class_names=_class_names(folder), result=result)
+    names, numbers = _classes(folder)
+    return StoredRun(folder=folder, config=config, class_names=names, category_ids=numbers, result=result)
 
 
-def _class_names(folder: RunFolder) -> tuple[str, ...]:
-    """Those that the run keeps; numbers for a run that keeps none, as many as its weights tell apart."""
+def _classes(folder: RunFolder) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names and numbers of the classes.
+
+    Where the run keeps names alone, they are counted from 1; where it keeps none, there are as many as its weights tell
+    apart.
+    """
     if not folder.classes.exists():
         shape = stored_shape(folder.weights, "classifier.weight") if folder.weights.is_file() else None
-        return tuple(str(number) for number in range(shape[0] if shape else 0))
-    try:
-        names = json.loads(folder.classes.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder.classes} cannot be read ({error}): put it back as it was.") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{folder.classes}: wanted a list of names: put it back as it was.")
-    return tuple(names)
+        kept: Any = [str(number) for number in range(shape[0] if shape else 0)]
+    else:
+        try:
+            kept = json.loads(folder.classes.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{folder.classes} cannot be read ({error}): put it back as it was.") from error
+    kept = kept if isinstance(kept, list) else [kept]
+    named = [one if isinstance(one, dict) else {"id": place, "name": one} for place, one in enumerate(kept, 1)]
+    if not all(type(one.get("id")) is int and type(one.get("name")) is str for one in named):
+        raise ValueError(f"{folder.classes}: wanted a list of names, or of ids and names: put it back as it was.")
+    return tuple(one["name"] for one in named), tuple(one["id"] for one in named)
 
 
 def _config_of(folder: RunFolder) -> Config:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from inspect import signature
 
 from lambdanets.nearest import advice
+from lambdanets.recipes.coco_mask_rcnn import coco_mask_rcnn
+from lambdanets.recipes.digit_scenes import digit_scenes
 from lambdanets.recipes.digits import digits
 from lambdanets.recipes.fine_tune import fine_tune
 from lambdanets.recipes.imagenet import imagenet_90, imagenet_350
@@ -13,10 +15,12 @@ from lambdanets.training.override import with_assignments
 
 RECIPES: dict[str, Callable[..., Config]] = {
     "digits": digits,
+    "digit_scenes": digit_scenes,
     "imagenet_90": imagenet_90,
     "imagenet_350": imagenet_350,
     "fine_tune": fine_tune,
     "pseudo_label": pseudo_label,
+    "coco_mask_rcnn": coco_mask_rcnn,
 }
 """Name → function that returns the whole config. Its keyword parameters, if any, are among `FOLLOWED`."""
 FOLLOWED = {

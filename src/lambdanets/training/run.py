@@ -91,7 +91,7 @@ def begin_run(run: Run, path: Path) -> RunFolder:
         folder = create_run_folder(path)
         write_json(folder.environment, describe_environment())  # before the config, which makes the folder a run
         if names := getattr(run.task, "class_names", ()):
-            write_json(folder.classes, names)
+            write_json(folder.classes, getattr(run.task, "categories", names))
         write_json(folder.config, to_json(run.config))
         return folder
 
