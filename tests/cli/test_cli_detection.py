@@ -1,6 +1,9 @@
 """A detector at the command line: trained, judged again, tried on photos."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,18 @@ def test_programs_get_a_line_a_picture(run: Path, photos: Path, capsys: pytest.C
     (line,) = map(json.loads, out.splitlines())
     assert Path(line["image"]).name == "x.png"
     assert {"image_id", "category_id", "bbox", "score", "segmentation"} == set(line["detections"][0])
+
+
+def test_a_kill_costs_nothing(tmp_path: Path) -> None:
+    settings = [f"--set={setting}" for setting in (*FEW, "epochs=3", "checkpoint.every_steps=2")]
+    assert main(["train", "digit_scenes", "--out", str(tmp_path / "undisturbed"), *settings]) == 0
+    words = ["train", "digit_scenes", "--out", str(tmp_path / "killed"), *settings]
+    plan = json.dumps([{"place": "step: update", "action": "kill", "at": 4}])
+    killed = subprocess.run([sys.executable, "-m", "lambdanets.faults", plan, "--", *words], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert main([*words[:4], "--resume"]) == 0
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("undisturbed", "killed")]
+    assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize(
