@@ -199,3 +199,14 @@ def test_bfloat16_stays_finite_and_its_losses_are_single_precision(sizes):
         found = model.eval()(images)
     assert all(part.isfinite().all() for one in found for part in one.values())
     assert {one["boxes"].dtype for one in found} == {torch.float32}
+
+
+def test_scaled_sides_are_exact():
+    sizing = detector(min_size=800, max_size=1024).transform
+    for height in (1, 7, 333, 999, 1000, 1023, 4000):
+        for width in (1, 31, 500, 750, 1023, 3333):
+            sides = sizing.size_for_network(height, width)
+            assert min(sides) == 800 or max(sides) == 1024
+            assert max(sides) <= 1024
+    assert sizing.size_for_network(1000, 750) == (1024, 768)
+    assert sizing.size_for_network(1, 4000) == (1, 1024)
