@@ -11,8 +11,6 @@ Triton is imported when the first kernel is wanted, and only inside this package
 """
 
 import importlib.util
-import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -20,7 +18,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.cost import Cost
-from lambdanets.ops.impl.triton.launches import LAUNCHES, Launch, Pass, find_launch, position_tile, power_of_two
+from lambdanets.ops.impl.triton.launches import (
+    LAUNCHES,
+    Launch,
+    Pass,
+    channel_tile,
+    context_tile,
+    expanded_numbers,
+    find_launch,
+    mirrored_numbers,
+    offset_tile,
+    pairs_seen,
+    position_tile,
+    power_of_two,
+    sum_parts,
+)
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.problem import Problem
 
@@ -106,10 +118,11 @@ def _on_device(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(tensor.device) if tensor.device.type == "cuda" else nullcontext()
 
 
-def _plane(problem: Problem) -> Iterator[tuple[int, int]]:
-    """(size, side of the cropped table) of two axes."""
-    padding = [(1, 1)] * (2 - len(problem.query_size))
-    yield from (*padding, *zip(problem.query_size, problem.reach, strict=True))
+def _plane(problem: Problem) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Sides of the map and of the cropped table, a map of one axis as a row."""
+    p, padding = problem, (1,) * (2 - len(problem.query_size))
+    size, sides = (*padding, *p.query_size), (*padding, *p.reach)
+    return (size[0], size[1]), (sides[0], sides[1])
 
 
 def _tile(problem: Problem, what: Pass) -> tuple[Launch, tuple[int, int]]:
@@ -117,30 +130,36 @@ def _tile(problem: Problem, what: Pass) -> tuple[Launch, tuple[int, int]]:
     p = problem
     columns = p.v if what in ("value", "table") else p.b * p.v
     row = find_launch(what, max(row.architecture for row in LAUNCHES), min(4, p.itemsize), columns, LAUNCHES)
-    keys = power_of_two(p.u) if what == "value" else max(power_of_two(p.k), row.rows // 32)
-    (height, side_y), (width, side_x) = _plane(p)
-    return row, position_tile(max(1, row.rows // keys), (height, width), (side_y, side_x))
+    if what == "value":
+        return row, context_tile(max(1, row.rows // power_of_two(p.u)), *_plane(p))
+    return row, position_tile(row.rows // max(power_of_two(p.k), row.rows // 32), *_plane(p))
 
 
 def _products(problem: Problem, what: Pass) -> int:
     """Multiply-adds of one pass, those of a tile that its window does not need included."""
-    _, tile = _tile(problem, what)
-    seen = [_seen(size, side, length) for (size, side), length in zip(_plane(problem), tile, strict=True)]
-    return problem.b * problem.k * problem.u * problem.v * math.prod(seen)
-
-
-def _seen(size: int, side: int, length: int) -> int:
-    """Positions times context positions of one axis, in tiles of this length that see a window of this side."""
-    firsts = range(0, size, length)
-    return sum(length * (min(size, x + length + side // 2) - max(0, x - side // 2)) for x in firsts)
+    p, (_, tile) = problem, _tile(problem, what)
+    size, sides = _plane(p)
+    return p.b * p.k * p.u * p.v * pairs_seen(tile, size, sides)
 
 
 def _extra_bytes(problem: Problem, backward: bool) -> int:
-    """The table laid out for a tile; backward also mirrored, and its gradient in fp32."""
-    sizes = {}
-    for what in ("query", "value", "table") if backward else ("output",):
-        _, tile = _tile(problem, what)
-        box = math.prod(side + length - 1 for (_, side), length in zip(_plane(problem), tile, strict=True))
-        bytes_each = 4 if what == "table" else problem.itemsize
-        sizes[what] = box * power_of_two(problem.k) * problem.u * math.prod(tile) * bytes_each
-    return sum(sizes.values())
+    """The table laid out for a tile; backward also mirrored, and the parts of its gradient in fp32."""
+    p = problem
+    passes: tuple[Pass, ...] = ("query", "value", "table") if backward else ("output",)
+    sizes = 0
+    for what in passes:
+        row, tile = _tile(p, what)
+        (height, width), sides = _plane(p)
+        box = sides[0] + tile[0] - 1, sides[1] + tile[1] - 1
+        keys = power_of_two(p.k)
+        if what == "value":
+            sizes += mirrored_numbers(box, tile, keys, power_of_two(p.u)) * p.itemsize
+            continue
+        expanded = expanded_numbers(box, tile, keys, p.u)
+        if what in ("output", "query"):
+            sizes += expanded * p.itemsize
+            continue
+        block, tiles = offset_tile(row.step, box), -(-height // tile[0]) * -(-width // tile[1])
+        blocks = p.u * -(-box[0] // block[0]) * -(-box[1] // block[1])
+        sizes += 4 * expanded * sum_parts(blocks, tiles * p.b * -(-p.v // channel_tile(row.columns, p.v)))
+    return sizes

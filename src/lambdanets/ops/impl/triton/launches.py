@@ -4,12 +4,17 @@ The built-in rows are reasoned, not measured: tiles that fill the tensor cores, 
 which the tests read from the compiled code. Which of two such rows is faster only a GPU can tell.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
 
 Pass = Literal["output", "query", "value", "table"]
 """The output, and the gradients of q, V and R."""
+
+
+PROGRAMS, LEAST_STEPS = 528, 8
+"""Programs that the gradient of R is cut into, about: four for each multiprocessor of an H100. Its steps, at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,7 @@ LAUNCHES: tuple[Launch, ...] = (
     *_rows("query", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 4)),
     *_rows("query", 90, 4, (0, 64, 128, 32, 8, 3)),
     *_rows("value", 80, 2, (0, 64, 128, 64, 4, 3)),
-    *_rows("value", 80, 4, (0, 64, 64, 32, 8, 2)),
+    *_rows("value", 80, 4, (0, 64, 64, 16, 4, 2)),
     *_rows("value", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 3)),
     *_rows("value", 90, 4, (0, 64, 64, 32, 4, 2)),
     *_rows("table", 80, 2, (0, 32, 128, 128, 8, 3)),
@@ -96,24 +101,55 @@ def channel_tile(columns: int, v: int) -> int:
     return min(_powers(columns, least=min(16, columns))[::-1], key=lambda channels: -(-v // channels) * channels)
 
 
+@functools.lru_cache(maxsize=1024)
 def position_tile(positions: int, size: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:
     """Sides of a tile of so many positions, powers of two, that see as little beyond their windows as may be."""
     options = [(positions // x, x) for x in _powers(positions)]
+    return min(options, key=lambda option: (pairs_seen(option, size, sides), option[0]))
 
-    def waste(option: tuple[int, int]) -> tuple[int, int]:
-        """Products of all tiles, and then the height."""
-        seen = math.prod(
-            -(-n // tile) * min(side + tile - 1, n) for n, tile, side in zip(size, option, sides, strict=True)
-        )
-        return seen, option[0]
 
-    return min(options, key=waste)
+@functools.lru_cache(maxsize=1024)
+def context_tile(positions: int, size: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:
+    """The same for the gradient of V, of so many positions or half of them: where that saves more than it costs.
+
+    What the tile's queries are multiplied with is formed anew for every tile, from 16 numbers each. A row of the tile
+    is at least 16 bytes of the table; of equal tiles the one of shorter rows takes a smaller table.
+    """
+    options = [
+        (count // x, x)
+        for count in (positions, max(1, positions // 2))
+        for x in _powers(count, least=min(8, count))
+    ]  # fmt: skip
+    return min(options, key=lambda tile: (pairs_seen(tile, size, sides) * (1 + 16 / math.prod(tile)), tile[1]))
+
+
+def expanded_numbers(box: tuple[int, int], tile: tuple[int, int], keys: int, depths: int) -> int:
+    """Numbers of the table laid out for a tile of queries."""
+    return math.prod(box) * keys * depths * math.prod(tile)
+
+
+def mirrored_numbers(box: tuple[int, int], tile: tuple[int, int], keys: int, depths: int) -> int:
+    """Numbers of the mirrored table laid out for a row of a tile of context positions."""
+    return (box[0] + tile[0] - 1) * box[1] * keys * depths * tile[1]
+
+
+def pairs_seen(tile: tuple[int, int], size: tuple[int, int], sides: tuple[int, int]) -> int:
+    """Pairs of a position and one of the box that its tile sees on the map; positions beyond the map included."""
+    return math.prod(
+        length * sum(min(n, first + length + side // 2) - max(0, first - side // 2) for first in range(0, n, length))
+        for length, n, side in zip(tile, size, sides, strict=True)
+    )
 
 
 def offset_tile(offsets: int, box: tuple[int, int]) -> tuple[int, int]:
     """Sides of a block of so many offsets, powers of two, that cover a box with as few beyond it as may be."""
     options = [(offsets // x, x) for x in _powers(offsets)]
     return min(options, key=lambda option: math.prod(-(-n // tile) for n, tile in zip(box, option, strict=True)))
+
+
+def sum_parts(blocks: int, steps: int) -> int:
+    """Parts that the sum of every block of offsets is cut into: about PROGRAMS in all, LEAST_STEPS each or more."""
+    return max(1, min(-(-PROGRAMS // blocks), steps // LEAST_STEPS))
 
 
 def power_of_two(number: int) -> int:

@@ -16,18 +16,20 @@ from lambdanets.ops.impl.triton.launches import (
     Pass,
     channel_tile,
     column_tile,
+    context_tile,
+    expanded_numbers,
     find_launch,
+    mirrored_numbers,
     offset_tile,
     position_tile,
     power_of_two,
+    sum_parts,
 )
 from lambdanets.ops.impl.triton.table import expand_kernel, fold_kernel, table_gradient_kernel
 from lambdanets.ops.impl.triton.values import value_gradient_kernel
 from lambdanets.ops.impl.triton.window import output_kernel, query_gradient_kernel
 from lambdanets.ops.offsets import crop_table, uncrop_table
 
-PROGRAMS, LEAST_STEPS = 528, 8
-"""Programs that the gradient of R is cut into, about: four for each multiprocessor of an H100. Its steps, at least."""
 EXPANDED, FOLDED = 1024, 256
 """Numbers a program makes of the table laid out, and of its gradient."""
 
@@ -115,9 +117,12 @@ class Maps:
 
     @property
     def precision(self) -> dict[str, str]:
-        """How fp32 is multiplied: by TF32 where PyTorch's own products are, else by three TF32 products for one."""
-        exact = torch.get_float32_matmul_precision() == "highest"
-        return {"PRECISION": "tf32x3" if exact and self.query.dtype == torch.float32 else "tf32"}
+        """How fp32 is multiplied, as PyTorch's own matrix products on GPUs are told to: by TF32, or as exactly as fp32.
+
+        The latter takes three TF32 products for one. Narrower numbers do not heed it.
+        """
+        exact = self.query.dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision != "tf32"
+        return {"PRECISION": "tf32x3" if exact else "tf32"}
 
     def run(self, call: Call) -> None:
         """Launch, unless there is no memory behind the tensors: then only note the call."""
@@ -126,9 +131,9 @@ class Maps:
             call.run()
 
     def expanded(self, tile: tuple[int, int], keys: int, depths: int | None = None) -> Tensor:
-        """The table laid out for a tile; for `depths` of context positions, mirrored (see `expand_kernel`)."""
+        """The table laid out for a tile of queries; for `depths` of a tile of context positions, mirrored."""
         box, (_, _, k, _, u) = self.box(tile), self.letters
-        numbers = math.prod(box) * keys * (depths or u) * math.prod(tile)
+        numbers = expanded_numbers(box, tile, keys, u) if depths is None else mirrored_numbers(box, tile, keys, depths)
         result = self.table.new_empty(numbers)
         constants = {"KEYS": keys, "DEPTHS": depths or u, "TILE_Y": tile[0], "TILE_X": tile[1]}
         self.run(
@@ -192,7 +197,7 @@ def run_value_gradient(maps: Maps, grad: Tensor) -> Tensor:
     """The gradient of V as (b, Y, X, u, v) from dy (b, Y, X, h, v)."""
     (b, h, k, v, u), row = maps.letters, maps.launch("value")
     keys, depths = power_of_two(k), power_of_two(u)
-    tile = position_tile(max(1, row.rows // depths), maps.size, maps.sides)
+    tile = context_tile(max(1, row.rows // depths), maps.size, maps.sides)
     channels, step = channel_tile(row.columns, v), max(1, row.step // keys)
     table = maps.expanded(tile, keys, depths)
     result = torch.empty_like(maps.value)
@@ -219,7 +224,7 @@ def run_table_gradient(maps: Maps, grad: Tensor, sides: tuple[int, ...]) -> Tens
     block = offset_tile(row.step, box)
     blocks = u * math.prod(-(-side // length) for side, length in zip(box, block, strict=True))
     steps = maps.tiles(tile) * b * -(-v // channels)
-    num_parts = max(1, min(-(-PROGRAMS // blocks), steps // LEAST_STEPS))
+    num_parts = sum_parts(blocks, steps)
     parts = maps.query.new_empty(num_parts, u, *box, *tile, keys, dtype=torch.float32)
     constants = {"KEYS": keys, "TILE_Y": tile[0], "TILE_X": tile[1]}
     blocked = {"CHANNELS": channels, "BLOCK_Y": block[0], "BLOCK_X": block[1], "HEADS": _heads(h, math.prod(tile))}

@@ -22,15 +22,16 @@ def expand_kernel(
     KEYS: tl.constexpr, DEPTHS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr, BLOCK: tl.constexpr,
     MIRRORED: tl.constexpr,
 ):  # fmt: skip
-    """T as (u, dy, dx, KEYS, ty, tx); or that of the mirrored table as (dy, dx, KEYS, DEPTHS, ty, tx)."""
+    """T as (u, dy, dx, KEYS, ty, tx); or T' of the mirrored table as (dy − ty + TILE_Y − 1, dx, KEYS, DEPTHS, tx)."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     tx, rest = index % TILE_X, index // TILE_X
-    ty, rest = rest % TILE_Y, rest // TILE_Y
     if MIRRORED:
+        ty = TILE_Y - 1
         depth, rest = rest % DEPTHS, rest // DEPTHS
         key, rest = rest % KEYS, rest // KEYS
         x, y = rest % box_x, rest // box_x
     else:
+        ty, rest = rest % TILE_Y, rest // TILE_Y
         key, rest = rest % KEYS, rest // KEYS
         x, rest = rest % box_x, rest // box_x
         y, depth = rest % box_y, rest // box_y

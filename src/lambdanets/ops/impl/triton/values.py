@@ -3,7 +3,7 @@
     dV[v, (u, j)] = Σ_{s, k} G[v, (s, k)] · T'[(s, k), (u, j)]      G[v, (s, k)] = Σ_h dy[v, (h, s)] q[(h, s), k]
 
 s: a query around the tile, j: a position of the tile; one image. G, the gradient of the lambdas, is formed in registers
-and used for all the positions of the tile. `T'` is the mirrored table, laid out for a tile (`table.py`).
+and used for all the positions of the tile. `T'` is the mirrored table, laid out for a row of a tile (`table.py`).
 """
 
 # pyright: reportArgumentType=false, reportGeneralTypeIssues=false
@@ -16,7 +16,6 @@ from lambdanets.ops.impl.triton.window import (
     first_offsets,
     lambda_gradients,
     next_offsets,
-    program_tiles,
     tile_positions,
     visible_range,
 )
@@ -31,10 +30,16 @@ def value_gradient_kernel(
     """dV[image, m, u, v] for a tile of m, all of u and some v of an image; STEP queries at a time."""
     TILE: tl.constexpr = TILE_Y * TILE_X
     size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
-    y0, x0, image, block = program_tiles(size_y, size_x, v, 1, CHANNELS, TILE_Y, TILE_X)
-    image_start = image.to(tl.int64) * size_y * size_x
-    channels = block * CHANNELS + tl.arange(0, CHANNELS)
-    rows = tl.arange(0, DEPTHS * TILE)
+    # Programs of one tile follow each other: they share their part of the table.
+    blocks, tiles_x = tl.cdiv(v, CHANNELS), tl.cdiv(size_x, TILE_X)
+    tile, column = tl.program_id(0) // (b * blocks), tl.program_id(0) % (b * blocks)
+    y0, x0 = tile // tiles_x * TILE_Y, tile % tiles_x * TILE_X
+    image_start = (column // blocks).to(tl.int64) * size_y * size_x
+    channels = column % blocks * CHANNELS + tl.arange(0, CHANNELS)
+    # T' has rows (dy − ty, dx, k) and columns (u, tx): a row of the tile reads it that much higher.
+    j = tl.arange(0, DEPTHS * TILE)
+    ty, columns = j % TILE // TILE_X, j // TILE * TILE_X + j % TILE_X
+    shifted = columns + (TILE_Y - 1 - ty).to(tl.int64) * (box_x * (KEYS * DEPTHS * TILE_X))
     low_y, high_y = visible_range(y0, reach_y, size_y, box_y)
     low_x, high_x = visible_range(x0, reach_x, size_x, box_x)
     height, width = high_y - low_y, high_x - low_x
@@ -51,7 +56,7 @@ def value_gradient_kernel(
         )  # fmt: skip
         entry = ((low_y + ky) * box_x + low_x + kx) * KEYS + by_key % KEYS
         entries = tl.load(
-            table + (entry.to(tl.int64) * (DEPTHS * TILE))[:, None] + rows[None, :],
+            table + (entry.to(tl.int64) * (DEPTHS * TILE_X))[:, None] + shifted[None, :],
             mask=(k_beyond < 1)[:, None], other=0.0,
         )  # fmt: skip
         total = tl.dot(g.to(entries.dtype), entries, total, input_precision=PRECISION)
