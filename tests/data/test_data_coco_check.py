@@ -1,6 +1,7 @@
 """Dirty data in COCO's form, really made: every fault is named with its file, its place and what to do."""
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from coco_folders import COLUMNS, ROWS, Content, annotation, crowd, polygon, wri
 from PIL import ExifTags, Image
 
 from lambdanets.cli import main
-from lambdanets.data import annotation_faults
+from lambdanets.data import annotation_faults, annotations
 from lambdanets.data.check import check_data
 from lambdanets.data.coco import CocoConfig
 from lambdanets.data.stored import StoredConfig
@@ -221,6 +222,29 @@ def test_a_million_boxes_in_a_picture_are_one_finding(tmp_path: Path) -> None:
     data = CocoConfig(path=str(folder), max_bad=1).load()
     assert len(data.train) == 4
     assert len(CocoConfig(path=str(folder), max_objects=50_000).load().train) == 5
+
+
+@pytest.mark.slow
+def test_a_million_boxes_are_read_in_little_memory(tmp_path: Path) -> None:
+    """250 MB of JSON; what is kept of an object while the file is read is 56 bytes, and some copies."""
+    folder = write_coco(tmp_path / "c")
+    text = (folder / FILE).read_text()
+    box = json.dumps(annotation(0, 16, 18, BOX)).replace('"id": 0', '"id": ')
+    boxes = ", ".join(box.replace('"id": ', f'"id": {200_000 + number}') for number in range(1_000_000))
+    (folder / FILE).write_text(text.replace('"annotations": [', f'"annotations": [{boxes}, '))
+    del boxes
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (finding,) = [finding for finding in check_data(folder).findings if not finding.note]
+    assert "has 1,000,002 objects" in finding.what
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000  # kB
+
+
+def test_masks_that_would_fill_the_memory_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotations, "MOST_MASK_BYTES", 2 * ROWS * COLUMNS)
+    folder = write_coco(tmp_path / "c")  # its first picture has three objects, the others two
+    (finding,) = [finding for finding in check_data(folder, "train").findings if not finding.note]
+    assert finding.where == f"{FILE}: picture 9"
+    assert "has 3 objects, whose masks would take 9,216 bytes, wanted 6,144 at most" in finding.what
 
 
 def test_bad_annotations_are_refused_or_left_out_and_counted(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ FIXES = {
     "zero-area": "draw it anew, or remove it",
     "outside": "draw it anew, or remove it",
     "outline": "draw it anew, or remove it",
-    "too-many": "cut the picture into parts, or allow more with data.max_objects",
+    "too-many": "cut the picture into parts, make it smaller, or allow more objects with data.max_objects",
     "crowd-only": "nothing is learned from it; outline some objects one by one if it should be",
     "empty-class": "add some, or remove the class",
     "other-size": "correct its entry, or put the right picture there",

@@ -32,6 +32,8 @@ from lambdanets.data.packed import PackedTexts
 
 Ints = NDArray[np.int64]
 LISTS = ("images", "annotations", "categories")
+MOST_MASK_BYTES = 2**31
+"""A picture whose masks, a byte for each pixel of each object, would take more is left out."""
 
 
 @dataclass(eq=False)
@@ -153,6 +155,7 @@ class _Reader:
         self._bad_pictures: set[int] = set()
         """Ids of pictures that are listed, but cannot be used."""
         self._categories: dict[int, str] = {}
+        self._class_names: set[str] = set()
         # Of each object: place of its picture, id of its category, crowd, id, line, byte, bytes.
         self._objects = array("q")
 
@@ -228,10 +231,11 @@ class _Reader:
 
     def _take_category(self, category: Any) -> Fault | None:
         fault = judge_category(category)
-        if fault is None and (category["id"] in self._categories or category["name"] in self._categories.values()):
+        if fault is None and (category["id"] in self._categories or category["name"] in self._class_names):
             fault = Fault("category-entry", "has the id or the name of a category before it")
         if fault is None:
             self._categories[category["id"]] = category["name"]
+            self._class_names.add(category["name"])
         return fault
 
     def _take_object(self, entry: Entry) -> Fault | None:
@@ -249,12 +253,18 @@ class _Reader:
         return None
 
     def _too_many(self, counts: Ints, max_objects: int) -> NDArray[np.bool_]:
-        crammed = counts > max_objects
+        pixels = counts * np.array(self._rows, dtype=np.int64) * np.array(self._columns, dtype=np.int64)
+        heavy, crowded = pixels > MOST_MASK_BYTES, counts > max_objects
         ids, names = list(self._places), list(self._names)
-        for place in np.flatnonzero(crammed):
-            what = f"({names[place]!a}) has {counts[place]:,} objects, wanted {max_objects:,} at most"
+        for place in np.flatnonzero(heavy | crowded):
+            what = f"({names[place]!a}) has {counts[place]:,} objects, "
+            what += (
+                f"wanted {max_objects:,} at most"
+                if crowded[place]
+                else f"whose masks would take {pixels[place]:,} bytes, wanted {MOST_MASK_BYTES:,} at most"
+            )
             self.faults.add(Fault("too-many", what), f"picture {ids[place]}")
-        return crammed
+        return heavy | crowded
 
 
 def _first_of_each(numbers: Ints) -> NDArray[np.bool_]:

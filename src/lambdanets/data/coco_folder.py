@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,10 @@ class CocoSource:
     def __post_init__(self) -> None:
         """No picture as a whole has a label."""
         self.labels = np.full(len(self), UNKNOWN, dtype=np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent to worker processes, which need not know what was wrong."""
+        return vars(self) | {"faults": Faults(self.faults.name)}
 
     def __len__(self) -> int:
         """Number of pictures."""
