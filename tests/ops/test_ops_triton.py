@@ -82,6 +82,15 @@ def test_without_triton_it_says_so(monkeypatch):
     assert "Triton is not installed" in order.why_not(Problem(**PROBLEM, device="cuda"))
 
 
+def test_other_gpus_are_refused(monkeypatch):
+    problem = Problem(**PROBLEM, device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    assert "older than compute capability 8.0" in order.why_not(problem)
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert "AMD" in order.why_not(problem)
+
+
 def test_triton_loads_only_with_the_first_kernel():
     code = (
         "import sys; sys.modules['triton'] = None\n"

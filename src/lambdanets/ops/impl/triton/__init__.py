@@ -40,6 +40,8 @@ NAME = "triton"
 
 MOST_KEYS, MOST_HEADS, MOST_DEPTHS = 64, 16, 16
 """Of k, h and u: a program holds all keys of a position, and unrolls the heads and depths."""
+OLDEST = (8, 0)
+"""Compute capability of the first GPUs with tensor cores for bf16."""
 PRODUCTS_PER_SECOND = {2: 1.5e14, 4: 1.5e13}
 """Multiply-adds a second by the bytes of a number. Assumed, a third of an H100's data sheet: not measured yet."""
 SECONDS_PER_LAUNCH = 1e-5
@@ -50,6 +52,10 @@ def why_not(problem: Problem) -> str | None:
     """A sentence for what the kernels do not take, and where there is no GPU or no Triton; None otherwise."""
     if problem.device != "cuda":
         return f"the tensors are on {problem.device}; triton takes tensors on an NVIDIA GPU"
+    if torch.version.hip is not None:
+        return "PyTorch is built for AMD GPUs here; the kernels of triton are for NVIDIA's, and untried on others"
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() < OLDEST:
+        return f"the GPU is older than compute capability {OLDEST[0]}.{OLDEST[1]}, which the kernels want"
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed; it comes with PyTorch for CUDA on Linux, or by `pip install triton`"
     if problem.dtype not in (torch.bfloat16, torch.float16, torch.float32):
@@ -132,7 +138,7 @@ def _tile(problem: Problem, what: Pass) -> tuple[Launch, tuple[int, int]]:
     row = find_launch(what, max(row.architecture for row in LAUNCHES), min(4, p.itemsize), columns, LAUNCHES)
     if what == "value":
         return row, context_tile(max(1, row.rows // power_of_two(p.u)), *_plane(p))
-    return row, position_tile(row.rows // max(power_of_two(p.k), row.rows // 32), *_plane(p))
+    return row, position_tile(max(1, row.rows // max(power_of_two(p.k), row.rows // 32)), *_plane(p))
 
 
 def _products(problem: Problem, what: Pass) -> int:

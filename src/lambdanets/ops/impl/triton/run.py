@@ -177,7 +177,7 @@ def _run_window(maps: Maps, row: Launch, kernel: Any, inputs: tuple[Tensor, Tens
     """A kernel of `window.py`."""
     b, h, k, v, u = maps.letters
     keys = _keys(k, row.rows)
-    tile = position_tile(row.rows // keys, maps.size, maps.sides)
+    tile = position_tile(max(1, row.rows // keys), maps.size, maps.sides)
     images, channels = column_tile(row.columns, b, v)
     table = maps.expanded(tile, keys)
     constants = {"IMAGES": images, "CHANNELS": channels, "KEYS": keys, "TILE_Y": tile[0], "TILE_X": tile[1]}
@@ -219,7 +219,7 @@ def run_table_gradient(maps: Maps, grad: Tensor, sides: tuple[int, ...]) -> Tens
     """The gradient of R as (k, u, *sides), in fp32, from dy (b, Y, X, h, v)."""
     (b, h, k, v, u), row = maps.letters, maps.launch("table")
     keys = _keys(k, row.rows)
-    tile = position_tile(row.rows // keys, maps.size, maps.sides)
+    tile = position_tile(max(1, row.rows // keys), maps.size, maps.sides)
     box, channels = maps.box(tile), channel_tile(row.columns, v)
     block = offset_tile(row.step, box)
     blocks = u * math.prod(-(-side // length) for side, length in zip(box, block, strict=True))
