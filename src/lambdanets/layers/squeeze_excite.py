@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from lambdanets.ops.precision import at_least_fp32
+
 
 class SqueezeExcite(nn.Module):
     """Scales each channel of (b, dim, *N) by a gate computed from the mean of all channels.
@@ -25,10 +27,9 @@ class SqueezeExcite(nn.Module):
             x: (b, dim, *N).
             visible: (b, *N), True where the mean is taken; x is zero elsewhere. None: everywhere.
         """
-        flat = x.flatten(2)
-        if visible is None:
-            means = flat.mean(-1)
-        else:
-            means = flat.sum(-1) / visible.flatten(1).sum(-1, keepdim=True).clamp(min=1)
+        means = x.flatten(2).mean(-1)
+        if visible is not None:  # no sum on the way, which float16 may not hold
+            share = visible.flatten(1).to(at_least_fp32(x.dtype)).mean(-1, keepdim=True)
+            means = means / share.clamp(min=1 / visible[0].numel()).to(x.dtype)
         gates = self.excite(self.act(self.squeeze(means))).sigmoid()
         return x * gates.reshape(*gates.shape, *[1] * (x.ndim - 2))
