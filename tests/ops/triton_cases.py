@@ -9,17 +9,17 @@ imported whether it interprets, so a process that compiles cannot.
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lambdanets.ops import Problem
+from lambdanets.ops import Problem, choice
 from lambdanets.ops.impl import reference
 from lambdanets.ops.impl import triton as order
 from lambdanets.ops.impl.triton.launches import LAUNCHES, Launch, Pass
-from lambdanets.testing import make_inputs, relative_error, rounding
+from lambdanets.testing import make_inputs, output_and_gradients, relative_error, rounding
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
 NAMES = ("output", "d_query", "d_value", "d_table")
@@ -43,7 +43,6 @@ class Case:
     launches: tuple[Launch, ...] = SMALL
     architecture: int = 80
     channels_last: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 def problem(size: tuple[int, ...], scope: tuple[int, ...], **options: Any) -> Problem:
@@ -60,6 +59,7 @@ QUICK = {
     "1d": Case(problem((37,), (9,), h=1)),
     "2d-bf16": Case(problem((5, 5), (3, 3), v=8, h=2), BF16),
     "1d-fp16": Case(problem((20,), (7,), k=8, v=8, h=2), FP16),
+    "2d-layer": Case(problem((4, 6), (5, 3), content=True, u=2)),
     "2d-built-in-90-bf16": Case(problem((4, 7), (5, 5), h=2, k=16, v=64), BF16, LAUNCHES, 90),
 }
 """In the normal suite."""
@@ -126,10 +126,7 @@ def among_nans(tensor: Tensor, channels_last: bool) -> Tensor:
 
 def computed(case: Case, tensors: list[Tensor], cotangent: Tensor) -> list[Tensor]:
     """What the kernels make of it, each pass by itself."""
-    import lambdanets.ops.impl.triton.run as run
-
-    run.architecture_of = lambda tensor: case.architecture
-    run.Maps.of.__func__.__defaults__ = (case.launches,)
+    launch_as(case)
     query, value = (among_nans(tensor, case.channels_last) for tensor in tensors[:2])
     table, grad = among_nans(tensors[2], False), among_nans(cotangent.to(query.dtype), True)
     results: list[Tensor] = [order.forward(query, value, table)]
@@ -160,6 +157,28 @@ def errors(case: Case) -> dict[str, tuple[float, float]]:
     }
 
 
+def errors_of_a_layer(case: Case) -> dict[str, tuple[float, float]]:
+    """The same of `apply_lambdas(impl="triton")`, content part and mask included, as if the order took CPU tensors."""
+    order.why_not = lambda problem: None
+    choice.ORDERS, choice.IMPLS = (*choice.ORDERS, order), (*choice.IMPLS, order.NAME)
+    launch_as(case)
+    inputs = make_inputs(case.problem, context_mask=True, dtype=case.dtype)
+    exact = output_and_gradients(inputs.to(torch.float64), "reference")
+    same, got = output_and_gradients(inputs, "reference"), output_and_gradients(inputs, order.NAME)
+    return {
+        name: (relative_error(got[name], true), 2 * (relative_error(same[name], true) + rounding(case.dtype)))
+        for name, true in exact.items()
+    }
+
+
+def launch_as(case: Case) -> None:
+    """Let the order's launches be the case's."""
+    import lambdanets.ops.impl.triton.run as run
+
+    run.architecture_of = lambda tensor: case.architecture
+    run.Maps.of.__func__.__defaults__ = (case.launches,)
+
+
 def multiply_bf16_as_numbers() -> None:
     """Mend the interpreter of Triton 3.9: it keeps bf16 as 16-bit integers, and its product multiplies these."""
     import triton.language as tl
@@ -181,13 +200,9 @@ def main(names: list[str]) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = True
     for name in names:
-        start = time.process_time()
-        print(
-            json.dumps(
-                {"name": name, "errors": errors({**QUICK, **SLOW}[name]), "seconds": time.process_time() - start}
-            ),
-            flush=True,
-        )
+        start, case = time.process_time(), {**QUICK, **SLOW}[name]
+        found = errors_of_a_layer(case) if case.problem.content else errors(case)
+        print(json.dumps({"name": name, "errors": found, "seconds": time.process_time() - start}), flush=True)
 
 
 if __name__ == "__main__":

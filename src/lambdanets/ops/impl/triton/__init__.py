@@ -32,6 +32,7 @@ from lambdanets.ops.impl.triton.launches import (
     position_tile,
     power_of_two,
     sum_parts,
+    tile_positions,
 )
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.problem import Problem
@@ -138,7 +139,7 @@ def _tile(problem: Problem, what: Pass) -> tuple[Launch, tuple[int, int]]:
     row = find_launch(what, max(row.architecture for row in LAUNCHES), min(4, p.itemsize), columns, LAUNCHES)
     if what == "value":
         return row, context_tile(max(1, row.rows // power_of_two(p.u)), *_plane(p))
-    return row, position_tile(max(1, row.rows // max(power_of_two(p.k), row.rows // 32)), *_plane(p))
+    return row, position_tile(tile_positions(row, p.k, p.h), *_plane(p))
 
 
 def _products(problem: Problem, what: Pass) -> int:

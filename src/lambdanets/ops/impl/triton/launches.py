@@ -101,6 +101,17 @@ def channel_tile(columns: int, v: int) -> int:
     return min(_powers(columns, least=min(16, columns))[::-1], key=lambda channels: -(-v // channels) * channels)
 
 
+def tile_keys(row: Launch, k: int) -> int:
+    """Keys of a tile of queries, a power of two: k, or more where the tile would have over 32 positions."""
+    return max(power_of_two(k), row.rows // 32)
+
+
+def tile_positions(row: Launch, k: int, h: int) -> int:
+    """Positions of a tile of queries; of the gradient of R so many that (head, position) has 64 rows or fewer."""
+    positions = max(1, row.rows // tile_keys(row, k))
+    return min(positions, max(1, 64 // power_of_two(h))) if row.what == "table" else positions
+
+
 @functools.lru_cache(maxsize=1024)
 def position_tile(positions: int, size: tuple[int, int], sides: tuple[int, int]) -> tuple[int, int]:
     """Sides of a tile of so many positions, powers of two, that see as little beyond their windows as may be."""

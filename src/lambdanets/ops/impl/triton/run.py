@@ -24,6 +24,8 @@ from lambdanets.ops.impl.triton.launches import (
     position_tile,
     power_of_two,
     sum_parts,
+    tile_keys,
+    tile_positions,
 )
 from lambdanets.ops.impl.triton.table import expand_kernel, fold_kernel, table_gradient_kernel
 from lambdanets.ops.impl.triton.values import value_gradient_kernel
@@ -176,8 +178,8 @@ def run_query_gradient(maps: Maps, grad: Tensor) -> Tensor:
 def _run_window(maps: Maps, row: Launch, kernel: Any, inputs: tuple[Tensor, Tensor], result: Tensor) -> None:
     """A kernel of `window.py`."""
     b, h, k, v, u = maps.letters
-    keys = _keys(k, row.rows)
-    tile = position_tile(max(1, row.rows // keys), maps.size, maps.sides)
+    keys = tile_keys(row, k)
+    tile = position_tile(tile_positions(row, k, h), maps.size, maps.sides)
     images, channels = column_tile(row.columns, b, v)
     table = maps.expanded(tile, keys)
     constants = {"IMAGES": images, "CHANNELS": channels, "KEYS": keys, "TILE_Y": tile[0], "TILE_X": tile[1]}
@@ -218,8 +220,8 @@ def run_value_gradient(maps: Maps, grad: Tensor) -> Tensor:
 def run_table_gradient(maps: Maps, grad: Tensor, sides: tuple[int, ...]) -> Tensor:
     """The gradient of R as (k, u, *sides), in fp32, from dy (b, Y, X, h, v)."""
     (b, h, k, v, u), row = maps.letters, maps.launch("table")
-    keys = _keys(k, row.rows)
-    tile = position_tile(max(1, row.rows // keys), maps.size, maps.sides)
+    keys = tile_keys(row, k)
+    tile = position_tile(tile_positions(row, k, h), maps.size, maps.sides)
     box, channels = maps.box(tile), channel_tile(row.columns, v)
     block = offset_tile(row.step, box)
     blocks = u * math.prod(-(-side // length) for side, length in zip(box, block, strict=True))
@@ -248,8 +250,3 @@ def run_table_gradient(maps: Maps, grad: Tensor, sides: tuple[int, ...]) -> Tens
 def _heads(h: int, queries: int) -> int:
     """Heads of a product over (head, query), a power of two: as many as make the 16 rows that tensor cores want."""
     return max(power_of_two(h), 16 // min(16, queries))
-
-
-def _keys(k: int, rows: int) -> int:
-    """Keys of a tile of so many rows, a power of two: k, or more where the tile would have over 32 positions."""
-    return max(power_of_two(k), rows // 32)
