@@ -43,7 +43,7 @@ def digit_scenes() -> Config:
         data=SceneConfig(),
         task=DetectionConfig(detector=SMALL),
         batch_size=8,
-        epochs=7,
+        epochs=9,
         optimizer=OptimizerConfig(name="adamw", learning_rate=3e-3, weight_decay=0.05, clip_norm=5.0),
         schedule=ScheduleConfig(warmup_fraction=0.2, warmup_shape="cosine", start_factor=0.04, final_factor=1e-3),
         average=AverageConfig(decay=0.98),
