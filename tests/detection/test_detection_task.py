@@ -1,5 +1,6 @@
 """Detection on the training loop: several processes learn what one does, and a run goes on where it stopped."""
 
+import json
 import os
 import socket
 from contextlib import ExitStack
@@ -10,6 +11,8 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
+from lambdanets.data.digit_scenes import SceneConfig
+from lambdanets.data.scene_folder import write_scenes
 from lambdanets.detection.task import DetectionTask
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.config import Config
@@ -99,3 +102,20 @@ def test_what_cannot_be_read_teaches_nothing() -> None:
         assert float(told["unreadable"]) == float((weights == 0).float().mean())
     assert losses[2] == 0
     assert losses[0] != losses[1] > 0
+
+
+def test_what_is_left_out_of_a_folder_is_told_once_and_the_rest_is_learned(tmp_path: Path) -> None:
+    write_scenes(SceneConfig(num_train=8, num_test=2), tmp_path / "coco")
+    file = tmp_path / "coco" / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0] |= {"bbox": [10, 10, 0, 5]}
+    file.write_text(json.dumps(content))
+    small = [setting for setting in FEW if setting.startswith("task.detector") and "size" not in setting]
+    given = [f"data.path={tmp_path / 'coco'}", "data.max_bad=0.5", "data.image_size=96", "model=lambda_scenes", *small]
+    wanted = ("batch_size=4", "num_threads=1", "device=cpu", "precision.dtype=float32", "loader.workers=0")
+    config = with_assignments(find_recipe("coco_mask_rcnn"), [*given, *wanted])
+    with pytest.warns(UserWarning, match=r"1 of \d+ pictures and objects are bad .* and left out") as told:
+        task = config.task.build(config, ALONE)
+    assert len(told) == 1
+    loss, _ = task.loss(task.build_model(), next(task.batches(0)))
+    assert loss > 0

@@ -6,6 +6,7 @@ sampled of a picture depends on the picture and the step alone.
 Letters: b batch.
 """
 
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -44,8 +45,13 @@ class DetectionConfig:
     detector: DetectorOptions = field(default_factory=DetectorOptions)
 
     def build(self, config: "Config", ranks: Ranks) -> "DetectionTask":
-        """The task of a whole config; its data must load as splits `train`, `validation` (or None) and `test`."""
+        """The task of a whole config; its data must load as splits `train`, `validation` (or None) and `test`.
+
+        What the data leaves out because it is bad is told in a warning.
+        """
         data = config.data.load()
+        for note in getattr(data, "notes", ()) if ranks.is_first else ():
+            warnings.warn(note, stacklevel=2)
         return DetectionTask(
             train=data.train,
             judged=data.test if data.validation is None else data.validation,
