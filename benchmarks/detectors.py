@@ -139,10 +139,10 @@ def count_lines(pixels: int) -> list[str]:
     return lines
 
 
-def cost_lines(pixels: int, training_pixels: int, rounds: int) -> list[str]:
+def cost_lines(names: list[str], pixels: int, training_pixels: int, rounds: int) -> list[str]:
     """The table of what was measured."""
     predicting, training = {}, {}
-    for name in PAPER:
+    for name in names:
         predicting |= cpu_seconds({name: prediction(name, pixels)}, rounds)
         training |= cpu_seconds({name: training_step(name, training_pixels)}, rounds)
     lines = [
@@ -150,7 +150,7 @@ def cost_lines(pixels: int, training_pixels: int, rounds: int) -> list[str]:
         "| peak of it, MiB |",
         "|---|--:|--:|--:|--:|",
     ]
-    for name in PAPER:
+    for name in names:
         plain = name.replace("Lambda", "").replace(" + SE", "")
         peak = float(in_fresh_process("benchmarks.detectors", "--peak", name, str(training_pixels)) or math.nan)
         lines.append(
@@ -236,6 +236,7 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     """Measure, print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--backbones", nargs="+", choices=PAPER, default=list(PAPER), help="whose costs; ResNet first")
     parser.add_argument("--pixels", type=int, default=1024)
     parser.add_argument("--training-pixels", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=2)
@@ -252,7 +253,7 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     sections = {
         "padding": lambda: padding_lines(options.scenes),
         "counts": lambda: count_lines(options.pixels),
-        "costs": lambda: cost_lines(options.pixels, options.training_pixels, options.rounds),
+        "costs": lambda: cost_lines(options.backbones, options.pixels, options.training_pixels, options.rounds),
     }
     lines = ["# Backbones inside Mask R-CNN", "", environment(), ""]
     for name in options.only:
