@@ -38,6 +38,7 @@ def slow_errors():
     return interpreted(SLOW)
 
 
+@pytest.mark.timeout(1800)  # the first of them runs all
 @pytest.mark.parametrize("name", QUICK)
 def test_kernels_are_as_exact_as_reference(quick_errors, name):
     for what, (error, allowed) in quick_errors[name].items():

@@ -97,7 +97,7 @@ def cold(tmp_path, monkeypatch):
 
 
 def name_of(row):
-    return f"{row.what}-sm{row.architecture}-{8 * row.itemsize}bit-{row.columns}x{row.rows}"
+    return f"{row.what}-sm{row.architecture}-{8 * row.itemsize}bit-{row.columns}x{row.rows}x{row.step}"
 
 
 @pytest.mark.parametrize("architecture", [80, 90], ids=["sm80", "sm90"])
@@ -125,7 +125,7 @@ SIZES = {
     "many-heads": ({"h": 16, "v": 32}, (32, 32), (23, 23)),
     "one-head": ({"h": 1, "v": 128}, (14, 14), (27, 27)),
     "1d": ({}, (1, 1000), (1, 255)),
-    "odd": ({"b": 3, "v": 20, "k": 11, "h": 3}, (7, 9), (5, 3)),
+    "odd": ({"b": 100, "v": 20, "k": 11, "h": 3}, (7, 9), (5, 3)),
     "c5": ({"b": 128, "v": 128}, (7, 7), (13, 13)),
 }
 

@@ -26,6 +26,7 @@ from lambdanets.ops.impl.triton.launches import (
     context_tile,
     expanded_numbers,
     find_launch,
+    launch_columns,
     mirrored_numbers,
     offset_tile,
     pairs_seen,
@@ -135,7 +136,7 @@ def _plane(problem: Problem) -> tuple[tuple[int, int], tuple[int, int]]:
 def _tile(problem: Problem, what: Pass) -> tuple[Launch, tuple[int, int]]:
     """The launch row as on the newest architecture, and the tile it makes of this map."""
     p = problem
-    columns = p.v if what in ("value", "table") else p.b * p.v
+    columns = launch_columns(what, p.b, p.v)
     row = find_launch(what, max(row.architecture for row in LAUNCHES), min(4, p.itemsize), columns, LAUNCHES)
     if what == "value":
         return row, context_tile(max(1, row.rows // power_of_two(p.u)), *_plane(p))

@@ -19,6 +19,7 @@ from lambdanets.ops.impl.triton.launches import (
     context_tile,
     expanded_numbers,
     find_launch,
+    launch_columns,
     mirrored_numbers,
     offset_tile,
     position_tile,
@@ -102,7 +103,7 @@ class Maps:
     def launch(self, what: Pass) -> Launch:
         """The row of the launch table for a pass."""
         b, _, _, v, _ = self.letters
-        columns = v if what in ("value", "table") else b * v
+        columns = launch_columns(what, b, v)
         return find_launch(what, self.architecture, self.query.element_size(), columns, self.launches)
 
     def box(self, tile: tuple[int, int]) -> tuple[int, int]:
