@@ -52,7 +52,7 @@ def content_lambda(
         if context_mask is not None:
             value = value.masked_fill(~context_mask[:, None, None], 0)
         values = value.flatten(2).to(keys.dtype)
-        return (values @ keys.mT).mT
+        return keys @ values.mT
 
 
 def apply_content(

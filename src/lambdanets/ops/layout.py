@@ -34,8 +34,8 @@ def in_layout(tensor: Tensor, channels_last: bool) -> Tensor:
 
 
 def _canonical(tensor: Tensor) -> Tensor:
-    """The contiguous tensor, the stride of a batch of one as any other's: BatchNorm and pools look at it."""
-    return tensor.flatten(0, 1).unflatten(0, tensor.shape[:2])
+    """The contiguous tensor, strides of axes of one as any others: BatchNorm and pools look at the batch's."""
+    return tensor.flatten().view(tensor.shape)
 
 
 def by_position(maps: Tensor) -> Tensor:
