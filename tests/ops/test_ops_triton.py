@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from triton_cases import QUICK, SLOW
 
 from lambdanets.ops import Problem
 from lambdanets.ops.impl import triton as order
+
+needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 
 PROBLEM = {"b": 2, "h": 4, "k": 16, "v": 8, "query_size": (8, 8), "context_size": (8, 8), "scope": (7, 7)}
 
@@ -38,6 +42,7 @@ def slow_errors():
     return interpreted(SLOW)
 
 
+@needs_triton
 @pytest.mark.timeout(1800)  # the first of them runs all
 @pytest.mark.parametrize("name", QUICK)
 def test_kernels_are_as_exact_as_reference(quick_errors, name):
@@ -45,6 +50,7 @@ def test_kernels_are_as_exact_as_reference(quick_errors, name):
         assert error <= allowed, f"{what}: rms error {error:.2e}, allowed {allowed:.2e}"
 
 
+@needs_triton
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", SLOW)
@@ -69,6 +75,7 @@ def test_it_says_why_it_is_unable(change, sentence):
     assert sentence in order.why_not(Problem(**{**PROBLEM, "device": "cuda", **change}))
 
 
+@needs_triton
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("size", [(40,), (7, 9)], ids=["1d", "2d"])
 def test_it_is_able_on_a_gpu(size, dtype):
@@ -112,6 +119,15 @@ def test_cost_counts_the_box_of_a_tile_and_no_edges():
     applied = 2 * 16 * 4 * 16 * 64
     assert order.cost(p, False).multiply_adds == 2 * 16 * 16 * 16 * 64 + applied
     assert order.cost(p, True).multiply_adds > 3 * order.cost(p, False).multiply_adds - 1
+
+
+@needs_triton
+@pytest.mark.parametrize(("capability", "rows"), [((8, 6), 86), ((9, 0), 90), ((10, 0), 100), ((12, 0), 80)])
+def test_launch_rows_fit_the_gpu(capability, rows, monkeypatch):
+    from lambdanets.ops.impl.triton.run import architecture_of
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert architecture_of(SimpleNamespace(device=torch.device("cuda"))) == rows
 
 
 def test_an_old_gpu_is_refused():
