@@ -58,8 +58,6 @@ def why_not(problem: Problem) -> str | None:
         return "PyTorch is built for AMD GPUs here; the kernels of triton are for NVIDIA's, and untried on others"
     if torch.cuda.is_available() and torch.cuda.get_device_capability() < OLDEST:
         return f"the GPU is older than compute capability {OLDEST[0]}.{OLDEST[1]}, which the kernels want"
-    if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed; it comes with PyTorch for CUDA on Linux, or by `pip install triton`"
     if problem.dtype not in (torch.bfloat16, torch.float16, torch.float32):
         return f"the kernels sum in fp32; triton takes bf16, fp16 and fp32, not {problem.dtype}"
     if len(problem.query_size) == 3:
@@ -67,6 +65,8 @@ def why_not(problem: Problem) -> str | None:
     for letter, got, most in (("k", problem.k, MOST_KEYS), ("h", problem.h, MOST_HEADS), ("u", problem.u, MOST_DEPTHS)):
         if got > most:
             return f"a program holds at most {most} of {letter}, got {got}"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed; it comes with PyTorch for CUDA on Linux, or by `pip install triton`"
     return None
 
 
