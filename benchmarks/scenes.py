@@ -4,9 +4,9 @@
 
 Both backbones have the same stem, blocks and channels between blocks, and nearly as many parameters
 (`detection.scenes`). Every run is the recipe `digit_scenes` but for the backbone, the seed, and seven epochs of 1 000
-scenes in place of more; its settings were chosen with the lambda backbone, on scenes by held-out hands. Runs are kept in `--work`: finished ones
-are not repeated, others are gone on with. The table goes to benchmarks/reports and into docs/detection.md, between two
-marks; whatever it says.
+scenes in place of more; its settings were chosen with the lambda backbone, on scenes by held-out hands. Runs are kept
+in `--work`: finished ones are not repeated, others are gone on with. The table goes to benchmarks/reports and into
+docs/detection.md, between two marks; whatever it says.
 """
 
 import argparse
