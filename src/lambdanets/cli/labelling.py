@@ -54,6 +54,7 @@ def label(
     loader = run.config.loader if workers is None else replace(run.config.loader, workers=workers)
 
     def watch(done: int) -> None:
+        """Pictures that are labelled by now."""
         show("", done, len(pool))
 
     with pictures_counted() as show:

@@ -26,6 +26,7 @@ def pictures_counted() -> Iterator[Show]:
         tasks = {}
 
         def show(kind: str, done: int, total: int) -> None:
+            """How many of a kind are done."""
             nonlocal told
             now = monotonic()
             if kind not in begun:

@@ -115,6 +115,7 @@ class _Kept:
         self._counts: Counter[str] = Counter()
 
     def add(self, findings: Sequence[Finding] | Iterator[Finding]) -> None:
+        """Count these, and keep the first of each kind."""
         for finding in findings:
             self._counts[finding.kind] += 1
             if self._counts[finding.kind] <= MOST_FINDINGS:

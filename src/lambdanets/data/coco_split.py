@@ -83,6 +83,7 @@ class CocoSplit:
         """These pictures as they are, of their own sizes, with everything in them."""
 
         def seen(place: int, picture: Image.Image) -> tuple[Tensor, Objects]:
+            """The picture as it is, and what is in it."""
             return to_tensor(picture.convert("RGB")), self.objects(int(indices[place]))
 
         return self._batch(indices, seen, lambda place: self.size(int(indices[place])))
@@ -95,6 +96,7 @@ class CocoSplit:
         side = self.jitter.side
 
         def seen(place: int, picture: Image.Image) -> tuple[Tensor, Objects]:
+            """What is left of both in the window."""
             index = int(indices[place])
             found = self.objects(index)
             window = choose_window(self.size(index), self.jitter, seed=seed, epoch=int(epochs[place]), index=index)

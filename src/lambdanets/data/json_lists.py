@@ -118,12 +118,14 @@ class _Text:
         self.expect(closing)
 
     def expect(self, character: str) -> None:
+        """Go past this character; JsonError if another comes."""
         found = self.peek()
         if found != character:
             raise JsonError(f"is not JSON of COCO's form: line {self.line} has {found!a} instead of '{character}'")
         self._at += 1
 
     def expect_end(self) -> None:
+        """JsonError if anything but white space is left."""
         while not self._ended or self._text[self._at :].strip():
             if self._text[self._at :].strip():
                 raise JsonError(f"has more behind its end, on line {self.line}")

@@ -93,6 +93,7 @@ class _Chances:
         self._numbers = iter(random_uniforms(Purpose.SCENES, *place, np.arange(32)).tolist())
 
     def number(self, low: float, high: float) -> float:
+        """Uniform between the two."""
         return low + (high - low) * next(self._numbers)
 
     def whole(self, low: int, high: int) -> int:
@@ -100,6 +101,7 @@ class _Chances:
         return low + int((high - low + 1) * next(self._numbers))
 
     def colour(self) -> NDArray[np.float64]:
+        """Red, green and blue, 0…255."""
         return np.array([self.number(0, 255) for _ in range(3)])
 
 

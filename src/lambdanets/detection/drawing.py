@@ -128,6 +128,7 @@ class _Pen:
         self._font = ImageFont.load_default(min(28, max(12, max(picture.size) / 20)))
 
     def draw_box(self, box: list[float], colour: Colour) -> None:
+        """The box's outline."""
         left, top, right, bottom = (number * self._factor for number in box)
         right, bottom = max(left, right - 1), max(top, bottom - 1)  # the last pixel inside
         self._pen.rectangle((left, top, right, bottom), outline=colour, width=max(1, round(max(self._size) / 250)))
