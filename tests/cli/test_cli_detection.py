@@ -83,7 +83,7 @@ def test_programs_get_a_line_a_picture(run: Path, photos: Path, capsys: pytest.C
     out = said(["predict", str(run), str(photos / "a"), "--json"], capsys)
     (line,) = map(json.loads, out.splitlines())
     assert Path(line["image"]).name == "x.png"
-    assert {"image_id", "category_id", "bbox", "score", "segmentation"} == set(line["detections"][0])
+    assert {"image_id", "file_name", "category_id", "bbox", "score", "segmentation"} == set(line["detections"][0])
 
 
 def test_a_kill_costs_nothing(tmp_path: Path) -> None:

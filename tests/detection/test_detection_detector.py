@@ -7,7 +7,7 @@ import torch
 
 from lambdanets.detection import create_detector
 from lambdanets.layers import LambdaLayer
-from lambdanets.models import count_parameters
+from lambdanets.models import count_parameters, create_model
 from lambdanets.models.blocks import Bottleneck
 
 SMALL = {
@@ -210,3 +210,32 @@ def test_scaled_sides_are_exact():
             assert max(sides) <= 1024
     assert sizing.size_for_network(1000, 750) == (1024, 768)
     assert sizing.size_for_network(1, 4000) == (1, 1024)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"proposals": (5,)}, r"proposals is \(5,\); wanted 2 numbers"),
+        ({"proposals": 5}, "proposals is 5; wanted 2 numbers"),
+        ({"std": (0.0, 0.0, 0.0)}, "std is .* each finite and above 0"),
+        ({"mean": (0.5,)}, "mean is .* wanted 3 numbers"),
+        ({"score_threshold": float("nan")}, "score_threshold is nan"),
+        ({"anchor_sizes": ((8,), (16,), (32,), (64,), (128,))}, "anchor_sizes is .* each finite"),
+        ({"anchor_sizes": (float("inf"),) * 5}, "anchor_sizes is .* each finite"),
+        ({"box_dims": 16}, "box_dims is 16; wanted one number or more"),
+        ({"min_size": 200, "max_size": 96}, "raise that, or lower min_size"),
+    ],
+)
+def test_numbers_that_no_detector_can_have_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        create_detector("lambda_scenes", num_classes=3, **options)
+
+
+def test_a_grey_backbone_is_refused() -> None:
+    with pytest.raises(ValueError, match="takes 1 channels"):
+        create_detector(create_model("lambda_tiny", in_chans=1), num_classes=3)
+
+
+def test_images_are_a_list() -> None:
+    with pytest.raises(ValueError, match=r"got a Tensor of shape \(2, 3, 64, 64\) for images; give a list"):
+        create_detector("lambda_scenes", num_classes=3)(torch.rand(2, 3, 64, 64))

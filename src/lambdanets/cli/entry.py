@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from lambdanets.cli.broken_pipe import EXIT_PIPE, fall_silent
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Waiting threads that spin make a step 14–34 times slower on a shared CPU; must be set before torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _prepare_streams()
+    warnings.formatwarning = lambda message, *_, **__: f"lambdanets: {message}\n"  # not where in the code it was said
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         code = _run(words)

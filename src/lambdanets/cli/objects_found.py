@@ -31,7 +31,7 @@ class Found:
 
     path: Path
     results: list[dict[str, Any]]
-    """COCO results; the image_id is the place of the file among those that were given, from 1."""
+    """COCO results, each with its file_name; the image_id is the file's place among those that were given, from 1."""
     drawn: Image.Image | None = None
     error: str = ""
     """Why it could not be read; empty if it could."""
@@ -76,6 +76,7 @@ def find_objects(paths: Sequence[Path], run: FinishedDetector, *, with_drawing: 
             continue
         (output,) = run.find([picture])
         results = to_coco_results([output], [{"image_id": number}], run.category_ids)  # type: ignore[dict-item]
+        results = [one | {"file_name": path.name} for one in results]
         drawn = draw_objects(picture, output, run.class_names, least_score=LEAST_SCORE) if with_drawing else None
         yield Found(path=path, results=results, drawn=drawn)
 

@@ -56,7 +56,7 @@ class CocoConfig:
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
-        if not 0.01 <= self.jitter[0] <= self.jitter[1] <= 10:
+        if len(self.jitter) != 2 or not 0.01 <= self.jitter[0] <= self.jitter[1] <= 10:
             raise ValueError(f"data.jitter: got {self.jitter}, wanted two multiples of 0.01 to 10, the lesser first.")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"data.holdout: got {self.holdout}, wanted a share from 0 to below 1.")
@@ -78,6 +78,8 @@ class CocoConfig:
         if not self.path:
             raise DataError("no data was named: say where the folder in COCO's form is with --data PATH.")
         path = Path(self.path)
+        if not path.is_dir():
+            raise DataError(f"{path} is {'a file' if path.exists() else 'not there'}: name the folder in COCO's form.")
         there = parts(path) if (path / "annotations").is_dir() else {}
         if "train" not in there:
             raise DataError(

@@ -84,6 +84,10 @@ class Detector(GeneralizedRCNN):
     transform: Sizing
 
     def __init__(self, body: ResNet, options: DetectorOptions, *, num_classes: int) -> None:
+        if body.in_chans != 3:
+            raise ValueError(
+                f"the backbone takes {body.in_chans} channels; a detector's takes 3: build it with in_chans=3."
+            )
         body.reset_classifier(0)
         body.set_grad_checkpointing(options.checkpointing)
         backbone = PyramidBackbone(

@@ -1,6 +1,7 @@
 """The options of `create_detector`, as a frozen value."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from lambdanets.models.spec import check_number
 
@@ -69,14 +70,32 @@ class DetectorOptions:
         check_number("detections", self.detections, 1)
         check_number("canonical_size", self.canonical_size, 1)
         check_number("frozen_stages", self.frozen_stages, 0, 5)
+        for name, length in LENGTHS.items():
+            check_numbers(name, getattr(self, name), length, is_positive=name != "mean")
         if self.min_size > self.max_size:
-            raise ValueError(f"min_size is {self.min_size}, above max_size, which is {self.max_size}; swap them.")
+            raise ValueError(
+                f"min_size is {self.min_size}, above max_size, which is {self.max_size}; raise that, or lower min_size."
+            )
         if tuple(self.levels) not in [LEVELS[i:j] for i in range(4) for j in range(i + 1, 6)]:
             raise ValueError(f"levels are {self.levels}; wanted some of {LEVELS} in order, without gaps, not 6 alone.")
         if len(self.anchor_sizes) != len(self.levels):
             raise ValueError(
                 f"got {len(self.anchor_sizes)} anchor_sizes for {len(self.levels)} levels; give one size a level."
             )
-        for name in ("anchor_sizes", "anchor_ratios", "box_dims", "mask_dims", "proposals", "proposals_training"):
-            if not getattr(self, name) or not all(number > 0 for number in getattr(self, name)):
-                raise ValueError(f"{name} are {getattr(self, name)!r}; wanted one number or more, all above 0.")
+        if not 0 <= self.score_threshold < 1:
+            raise ValueError(f"score_threshold is {self.score_threshold}; wanted a number in [0, 1).")
+
+
+LENGTHS = {"mean": 3, "std": 3, "proposals": 2, "proposals_training": 2} | dict.fromkeys(
+    ("anchor_sizes", "anchor_ratios", "box_dims", "mask_dims")
+)
+"""Options that are several numbers, and how many; None: one or more."""
+
+
+def check_numbers(name: str, numbers: object, length: int | None, *, is_positive: bool) -> None:
+    """Raise ValueError unless there are so many (None: one or more), each finite and, where it has to be, above 0."""
+    count = "one number or more" if length is None else f"{length} numbers"
+    if not isinstance(numbers, tuple | list) or not numbers or len(numbers) != (length or len(numbers)):
+        raise ValueError(f"{name} is {numbers!r}; wanted {count}, such as ({', '.join(['1'] * (length or 1))},).")
+    if not all(isinstance(x, int | float) and isfinite(x) and (x > 0 or not is_positive) for x in numbers):
+        raise ValueError(f"{name} is {numbers!r}; wanted {count}, each finite{' and above 0' * is_positive}.")

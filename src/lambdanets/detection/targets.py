@@ -8,6 +8,9 @@ from lambdanets.detection.sizes import Target
 
 def check_images(images: list[Tensor]) -> None:
     """Raise ValueError unless there are images, each (3, y, x) of floating point and not empty."""
+    if not isinstance(images, list | tuple):
+        shape = f" of shape {tuple(images.shape)}" if isinstance(images, Tensor) else ""
+        raise ValueError(f"got a {type(images).__name__}{shape} for images; give a list of tensors (3, rows, columns).")
     if not images:
         raise ValueError("got no images; give a list of one or more.")
     for image in images:

@@ -31,6 +31,8 @@ SMALL = DetectorOptions(
 def digit_scenes() -> Config:
     """A small Mask R-CNN on 3 000 scenes of scanned digits, judged on 200 by other hands on other pieces of the photos.
 
+    `model` is lambda_scenes, conv_scenes (its twin with 3 × 3 convolutions), or any that `lambdanets models` lists.
+
     Command: lambdanets train digit_scenes --out RUN
     Machine: 2 cores of x86-64, no GPU; one thread, for two are slower on parts as small as these
     Time: three to five minutes of training
