@@ -1,6 +1,7 @@
 """A detector at the command line: trained, judged again, tried on photos."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 
 from lambdanets.cli import main
+from lambdanets.data.digit_scenes import SceneConfig
+from lambdanets.data.scene_folder import write_scenes
 
 FEW = (
     "num_threads=1", "batch_size=4", "epochs=1", "data.num_train=8", "data.num_test=4", "task.detector.pyramid_dim=16",
@@ -126,3 +129,20 @@ def test_mistakes_are_told(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_a_folder_with_nothing_to_train_on_is_enough_to_judge_by(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scenes(SceneConfig(num_train=8, num_test=4), tmp_path / "coco")
+    settings = [f"--set={setting}" for setting in FEW if not setting.startswith("data.")]
+    settings += [f"--set={setting}" for setting in ("model=lambda_scenes", "data.image_size=96", "device=cpu")]
+    settings += ["--set=precision.dtype=float32", "--set=loader.workers=0"]
+    words = ["train", "coco_mask_rcnn", "--data", str(tmp_path / "coco"), "--out", str(tmp_path / "run")]
+    assert main([*words, *settings]) == 0
+    recorded = json.loads((tmp_path / "run" / "result.json").read_text())
+    shutil.rmtree(tmp_path / "coco" / "train")
+    (tmp_path / "coco" / "annotations" / "instances_train.json").unlink()
+    found = json.loads(said(["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "coco"), "--json"], capsys))
+    assert found["validation_images"] == 4
+    assert all(found[name] == recorded[name] for name in recorded if name.startswith("validation_"))

@@ -44,7 +44,7 @@ def _packages() -> Iterator[Finding]:
         if ";" in requirement:  # of an extra
             continue
         name = requirement.partition(">")[0].strip()
-        module = {"scikit-learn": "sklearn", "pillow": "PIL"}.get(name, name)
+        module = {"scikit-learn": "sklearn", "pillow": "PIL"}.get(name, name.replace("-", "_"))
         remedy = f'{sys.executable} -m pip install "{requirement}"'
         try:
             import_module(module)

@@ -75,12 +75,7 @@ class CocoConfig:
             DataError: a ValueError: there is no such data, it cannot be read or trained on, too much of it is bad, or
                 its splits do not fit together.
         """
-        if not self.path:
-            raise DataError("no data was named: say where the folder in COCO's form is with --data PATH.")
-        path = Path(self.path)
-        if not path.is_dir():
-            raise DataError(f"{path} is {'a file' if path.exists() else 'not there'}: name the folder in COCO's form.")
-        there = parts(path) if (path / "annotations").is_dir() else {}
+        path, there = self._folder()
         if "train" not in there:
             raise DataError(
                 f"{path} holds no annotations/instances_train.json: wanted a folder in COCO's form, with the pictures "
@@ -89,6 +84,30 @@ class CocoConfig:
         told: list[str] = []
         splits = {name: self._split(path, name, told) for name in there}
         return _arranged(splits, self.holdout, tuple(told))
+
+    def load_judged(self) -> "Coco":
+        """Only the split val, or else test, which stands where training pictures would; for judging what is trained.
+
+        Raises:
+            DataError: as for `load`.
+        """
+        path, there = self._folder()
+        name = next((name for name in ("val", "test") if name in there), None)
+        if name is None:
+            raise DataError(f"{path} holds neither annotations/instances_val.json nor instances_test.json to judge by.")
+        told: list[str] = []
+        split = self._split(path, name, told)
+        other = {"validation": split, "test": None} if name == "val" else {"validation": None, "test": split}
+        return Coco(train=split, **other, notes=tuple(told))
+
+    def _folder(self) -> tuple[Path, set[str]]:
+        """Where it lies, and the splits that are there."""
+        if not self.path:
+            raise DataError("no data was named: say where the folder in COCO's form is with --data PATH.")
+        path = Path(self.path)
+        if not path.is_dir():
+            raise DataError(f"{path} is {'a file' if path.exists() else 'not there'}: name the folder in COCO's form.")
+        return path, set(parts(path)) if (path / "annotations").is_dir() else set()
 
     def _split(self, path: Path, name: str, told: list[str]) -> "CocoSplit":
         source, findings = examine(path, name, self.max_objects)

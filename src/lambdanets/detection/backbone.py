@@ -118,7 +118,16 @@ def begin_from(backbone: PyramidBackbone, init: str) -> None:
     Raises:
         ValueError: there are no such weights, or they are another network's.
     """
-    fill_but_classifier(backbone.body, init)
+    try:
+        fill_but_classifier(backbone.body, init)
+    except ValueError as error:
+        reason, _, advice = str(error).partition(" Set model and")
+        if not advice:
+            raise
+        raise ValueError(
+            f"{reason} A detector begins from a classifier with the same network and options for pictures in colour, "
+            "not from another detector."
+        ) from error
 
 
 def _on_map(block: nn.Module, x: Tensor, visible: Tensor | None) -> Tensor:

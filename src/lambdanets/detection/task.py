@@ -49,7 +49,10 @@ class DetectionConfig:
 
         What the data leaves out because it is bad is told in a warning.
         """
-        data = config.data.load()
+        return self.build_on(config.data.load(), config, ranks)
+
+    def build_on(self, data: Any, config: "Config", ranks: Ranks) -> "DetectionTask":
+        """The same on data that is loaded already, perhaps other data than the config's."""
         for note in getattr(data, "notes", ()) if ranks.is_first else ():
             warnings.warn(note, stacklevel=2)
         return DetectionTask(

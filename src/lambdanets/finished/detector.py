@@ -47,7 +47,7 @@ class FinishedDetector:
             ValueError: the data is no longer there, or not the same.
         """
         try:
-            return self._task_of(self.config)
+            return self._checked(self._how.build(self.config, ALONE))
         except ValueError as error:
             raise ValueError(f"{error} If the run's pictures are elsewhere now, name them: --data PATH.") from error
 
@@ -62,7 +62,8 @@ class FinishedDetector:
                 f"--data: {self.folder.path} is a run of '{self.config.recipe}', which is judged on its own data: "
                 "leave --data out."
             )
-        return self._task_of(replace(self.config, data=replace(self.config.data, path=str(data))))
+        elsewhere = replace(self.config.data, path=str(data))
+        return self._checked(self._how.build_on(elsewhere.load_judged(), self.config, ALONE))
 
     def read(self, path: Path | str) -> Image.Image:
         """The picture in an image file; ImageError for a file that gives none."""
@@ -78,9 +79,13 @@ class FinishedDetector:
         pixels = [pil_to_tensor(picture.convert("RGB")).float().div_(255).to(device) for picture in pictures]
         return [{name: part.cpu() for name, part in found.items()} for found in self.model(pixels)]
 
-    def _task_of(self, config: Config) -> DetectionTask:
-        assert isinstance(config.task, DetectionConfig)
-        task = config.task.build(config, ALONE)
+    @property
+    def _how(self) -> DetectionConfig:
+        assert isinstance(self.config.task, DetectionConfig)
+        return self.config.task
+
+    def _checked(self, task: DetectionTask) -> DetectionTask:
+        """The task, if its classes are the run's."""
         if task.class_names != self.class_names:
             raise ValueError(
                 f"the data has other classes than {self.folder.path} learned to find: put it back as it was, or judge "
