@@ -35,9 +35,10 @@ def digit_scenes() -> Config:
 
     Command: lambdanets train digit_scenes --out RUN
     Machine: 2 cores of x86-64, no GPU; one thread, for two are slower on parts as small as these
-    Time: three to five minutes of training
+    Time: four to five minutes of training
     Expected: box AP 62, mask AP 52
-    Measured: not yet
+    Measured: 2026-11-23, one core of a x86-64 cloud machine: seed 0 box AP 67.3, mask AP 56.3 in 262 s, seed 1 67.3 and
+        55.6 in 273 s
     """
     return Config(
         recipe="digit_scenes",
