@@ -49,7 +49,7 @@ def test_a_soak_leaks_nothing_and_slows_down_by_nothing(tmp_path: Path, minutes:
     assert len(step) >= 20, "too few steps to say anything"
     growth = np.polyfit(step, resident / 2**20, 1)[0] * 1000
     drift = drift_of(step, cpu_seconds)
-    print(f"\\n{step[-1]:.0f} steps: {growth:+.2f} MiB per 1000 steps, {files[0]:.0f} files, step time {drift:+.1%}")
+    print(f"\n{step[-1]:.0f} steps: {growth:+.2f} MiB per 1000 steps, {files[0]:.0f} files, step time {drift:+.1%}")
     assert growth <= 1
     assert files.max() == files.min()
     assert abs(drift) <= 0.05
@@ -62,7 +62,7 @@ def drift_of(step: np.ndarray, cpu_seconds: np.ndarray) -> float:
     return float(np.median(each[-third:]) / np.median(each[:third]) - 1)
 
 
-BURN = "import torch; torch.set_num_threads(2); x = torch.randn(512, 512)\\nwhile True: x = (x @ x).tanh()"
+BURN = "import torch; torch.set_num_threads(2); x = torch.randn(512, 512)\nwhile True: x = (x @ x).tanh()"
 
 
 @pytest.mark.faults
@@ -73,11 +73,12 @@ def test_two_other_jobs_leave_a_fifth_of_the_speed(tmp_path: Path) -> None:
     try:
         time.sleep(10)
         crowded = images_per_second(tmp_path / "crowded")
+        assert [other.poll() for other in others] == [None, None], "the others must have been there all the time"
     finally:
         for other in others:
             other.kill()
             other.wait()
-    print(f"\\n{alone:.0f} images/s alone, {crowded:.0f} in the crowd: {crowded / alone:.0%}")
+    print(f"\n{alone:.0f} images/s alone, {crowded:.0f} in the crowd: {crowded / alone:.0%}")
     assert crowded >= 0.2 * alone
 
 
