@@ -1,7 +1,7 @@
-"""What a part of the study is: pieces of work whose answers are kept, and a pure function from answers to what is shown.
+"""What a part of the study is: pieces of work whose answers are kept, and a pure function from them to what is shown.
 
-A piece runs once; its answer is a file in the study's folder, so that a study that was stopped goes on where it was, and
-a part whose pieces are all answered shows itself without any work.
+A piece runs once; its answer is a file in the study's folder, so that a study that was stopped goes on where it was,
+and a part whose pieces are all answered shows itself without any work.
 """
 
 from collections.abc import Callable, Mapping, Sequence
