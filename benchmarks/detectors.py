@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import environment, in_fresh_process, peak_bytes, require_green, write_report
+from benchmarks.harness import environment, require_green, write_report
 from lambdanets.data.digit_scenes import SceneConfig
 from lambdanets.detection import Detector, create_detector
 from lambdanets.models import count_parameters
@@ -30,6 +30,7 @@ from lambdanets.models.counting import count_multiply_adds, remove_norms
 from lambdanets.models.lambda_resnet import SPECS, FamilyOptions
 from lambdanets.models.network import ResNet
 from lambdanets.models.spec import NetworkSpec
+from lambdanets.study.measuring import in_fresh_process, peak_bytes
 
 PAPER = {
     "ResNet-101": ("48.2", "42.6"), "ResNet-101 + SE": ("48.5", "42.8"), "LambdaResNet-101": ("49.4", "43.5"),

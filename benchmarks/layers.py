@@ -14,20 +14,18 @@ import torch
 from torch import nn
 
 from benchmarks.cases import CASES, Case
-from benchmarks.harness import (
-    environment,
+from benchmarks.harness import environment, require_green, write_report
+from benchmarks.peers import CONTENDERS, Contender, Unable
+from lambdanets.ops import Problem
+from lambdanets.ops.choice import choose
+from lambdanets.study.measuring import (
     forward_call,
     gemm_rate,
     in_fresh_process,
     interleaved,
     peak_bytes,
-    require_green,
     training_call,
-    write_report,
 )
-from benchmarks.peers import CONTENDERS, Contender, Unable
-from lambdanets.ops import Problem
-from lambdanets.ops.choice import choose
 
 Row = dict[str, dict[str, float]]
 """Contender → {"forward": s, "training": s, "peak": MiB}."""

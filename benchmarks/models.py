@@ -15,10 +15,11 @@ import torch
 from torch import nn
 
 from benchmarks.cases import Case
-from benchmarks.harness import environment, in_fresh_process, interleaved, peak_bytes, require_green, write_report
+from benchmarks.harness import environment, require_green, write_report
 from benchmarks.peers import Unable, conv3d_form, lambda_networks, timm
 from lambdanets import create_model
 from lambdanets.layers import LambdaLayer
+from lambdanets.study.measuring import in_fresh_process, interleaved, peak_bytes
 
 PEERS = {"lambda-networks": lambda_networks, "Conv3d form": conv3d_form, "timm": timm}
 

@@ -25,12 +25,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import cpu_name
 from lambdanets.data.digits import POOL, DigitsConfig
 from lambdanets.data.loader import LoaderConfig
 from lambdanets.data.pseudo import read_labels
 from lambdanets.finished import load_run
 from lambdanets.recipes.registry import find_recipe
+from lambdanets.study.measuring import cpu_name
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.labelling import Filters, label_pool, write_chosen
 from lambdanets.training.run import begin_run, finish_run, prepare_run, read_result, resume_run, train_run

@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness import cpu_name, write_report
+from benchmarks.harness import write_report
 from lambdanets.recipes.registry import find_recipe
+from lambdanets.study.measuring import cpu_name
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.host import Watcher
 from lambdanets.training.journal import Record
