@@ -25,9 +25,9 @@ from benchmarks.harness import environment, require_green, write_report
 from lambdanets.data.digit_scenes import SceneConfig
 from lambdanets.detection import Detector, create_detector
 from lambdanets.models import count_parameters
-from lambdanets.models.build import build_network
 from lambdanets.models.counting import count_multiply_adds, remove_norms
-from lambdanets.models.lambda_resnet import SPECS, FamilyOptions
+from lambdanets.models.lambda_resnet import SPECS
+from lambdanets.models.lambdas import LambdaOptions, build_lambda_network
 from lambdanets.models.network import ResNet
 from lambdanets.models.spec import NetworkSpec
 from lambdanets.study.measuring import in_fresh_process, peak_bytes
@@ -49,13 +49,13 @@ def body(name: str) -> ResNet:
     depth = "101" if "101" in name else "152"
     spec = SPECS[f"lambda_resnet{depth}"]
     if not name.startswith("Lambda"):
-        spec = convolutional(spec, squeeze_excite="SE" in name)
-    return build_network(spec, FamilyOptions(), num_classes=0, in_chans=3)
+        spec = convolutional(spec, squeeze_excite=0.25 if "SE" in name else None)
+    return build_lambda_network(spec, LambdaOptions(), num_classes=0, in_chans=3)
 
 
-def convolutional(spec: NetworkSpec, *, squeeze_excite: bool) -> NetworkSpec:
+def convolutional(spec: NetworkSpec, *, squeeze_excite: float | None) -> NetworkSpec:
     """The network with 3 × 3 convolutions throughout."""
-    c2, c3, c4, c5 = (replace(stage, lambda_blocks=(), squeeze_excite=squeeze_excite) for stage in spec.stages)
+    c2, c3, c4, c5 = (replace(stage, mixer_blocks=(), squeeze_excite=squeeze_excite) for stage in spec.stages)
     return replace(spec, stages=(c2, c3, c4, c5))
 
 

@@ -8,9 +8,9 @@ which makes their parameters nearly equal. Not networks of the paper.
 
 from typing import Any
 
-from lambdanets.models.build import build_network
+from lambdanets.models.lambdas import LambdaOptions, build_lambda_network
 from lambdanets.models.network import ResNet
-from lambdanets.models.spec import NetworkOptions, NetworkSpec, StageSpec
+from lambdanets.models.spec import NetworkSpec, StageSpec
 
 BLOCKS = (1, 2, 2, 1)
 DIMS = (48, 96, 144, 144)
@@ -24,12 +24,12 @@ def scene_spec(*, with_lambdas: bool) -> NetworkSpec:
         StageSpec(
             blocks=blocks,
             width=dim // expansion,
-            lambda_blocks=tuple(range(1, blocks + 1)) if with_lambdas else (),
+            mixer_blocks=tuple(range(1, blocks + 1)) if with_lambdas else (),
         )
         for blocks, dim in zip(BLOCKS, DIMS, strict=True)
     )
     return NetworkSpec(
-        stages=(c2, c3, c4, c5), design="tiny", image_size=96, num_classes=10, stem_dim=32, expansion=expansion, scope=7
+        stages=(c2, c3, c4, c5), design="tiny", image_size=96, num_classes=10, stem_dim=32, expansion=expansion
     )
 
 
@@ -37,5 +37,5 @@ SPECS = {"lambda_scenes": scene_spec(with_lambdas=True), "conv_scenes": scene_sp
 
 
 def build_scene_network(name: str, **options: Any) -> ResNet:
-    """The network `name` of `SPECS` without a classifier; options are those of `NetworkOptions`."""
-    return build_network(SPECS[name], NetworkOptions(**options), num_classes=0, in_chans=3)
+    """The network `name` of `SPECS` without a classifier; options are those of `LambdaOptions`."""
+    return build_lambda_network(SPECS[name], LambdaOptions(**options), num_classes=0, in_chans=3, scope=7)

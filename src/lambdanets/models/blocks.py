@@ -117,8 +117,9 @@ def normed_relu(dim: int, dim_out: int, *, side: int, stride: int = 1) -> nn.Seq
     return nn.Sequential(convolution(dim, dim_out, side, stride), nn.BatchNorm2d(dim_out), nn.ReLU(inplace=True))
 
 
-def convolution(dim: int, dim_out: int, side: int, stride: int = 1) -> nn.Conv2d:
+def convolution(dim: int, dim_out: int, side: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """A square convolution without bias, padded so that a map of n becomes one of ceil(n / stride)."""
-    layer = nn.Conv2d(dim, dim_out, side, stride=stride, padding=side // 2, bias=False)
+    padding = dilation * (side // 2)
+    layer = nn.Conv2d(dim, dim_out, side, stride=stride, padding=padding, dilation=dilation, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer

@@ -1,23 +1,58 @@
 """From a spec and options to a network: plain builders, the only place where specs meet modules."""
 
+from itertools import pairwise
+from typing import Protocol
+
 from torch import nn
 
-from lambdanets.layers import LambdaLayer, PositionTable, SqueezeExcite
+from lambdanets.layers import SqueezeExcite
 from lambdanets.models.blocks import Bottleneck, build_shortcut, build_stem, convolution
 from lambdanets.models.network import ResNet
-from lambdanets.models.spec import DROP_PATH_SHARES, NetworkOptions, NetworkSpec, Scope
+from lambdanets.models.spec import DROP_PATH_SHARES, Design, NetworkOptions, NetworkSpec, StageSpec
 
 
-def build_network(spec: NetworkSpec, options: NetworkOptions, *, num_classes: int, in_chans: int) -> ResNet:
-    """The network of `spec` with freshly drawn weights, in training mode."""
+class Mixers(Protocol):
+    """Makes what mixes positions in the middle of a network's bottlenecks."""
+
+    def layer(self, width: int, *, reduction: int, stride: int) -> nn.Module:
+        """Maps (b, width, *N) to (b, width, *ceil(N / stride)), on a map of 1 / `reduction` of the image."""
+        ...
+
+
+class Convolutions:
+    """Makes 3 × 3 convolutions, their entries `dilation` positions apart."""
+
+    def __init__(self, dilation: int = 1) -> None:
+        self.dilation = dilation
+
+    def layer(self, width: int, *, reduction: int, stride: int) -> nn.Conv2d:
+        """A convolution of `width` channels; it is the same on every map."""
+        return convolution(width, width, 3, stride, self.dilation)
+
+
+def build_network(
+    spec: NetworkSpec, options: NetworkOptions, *, num_classes: int, in_chans: int, mixers: Mixers
+) -> ResNet:
+    """The network of `spec` with freshly drawn weights, in training mode; `mixers` makes those of its mixer blocks."""
     stem, step = build_stem(spec.design, in_chans, spec.stem_dim)
-    lambdas = LambdaLayers(options, scope=default_scope(spec, options))
-    stages = [build_stage(spec, index, lambdas, options.drop_path_rate) for index in range(len(spec.stages))]
+    dims = (spec.stem_dim, *(stage.width * spec.expansion for stage in spec.stages))
+    stages = [
+        build_stage(
+            stage,
+            *sides,
+            design=spec.design,
+            reduction=2 ** (index + 2),
+            stride=2 if index else 1,
+            mixers=mixers,
+            drop_path=options.drop_path_rate * DROP_PATH_SHARES[index],
+        )
+        for index, (stage, sides) in enumerate(zip(spec.stages, pairwise(dims), strict=True))
+    ]
     network = ResNet(
         stem,
         step,
         stages,
-        dims=(spec.stem_dim, *(stage.width * spec.expansion for stage in spec.stages)),
+        dims=dims,
         in_chans=in_chans,
         num_classes=num_classes,
         global_pool=options.global_pool,
@@ -27,69 +62,43 @@ def build_network(spec: NetworkSpec, options: NetworkOptions, *, num_classes: in
     return network
 
 
-def build_stage(spec: NetworkSpec, index: int, lambdas: "LambdaLayers", drop_path_rate: float) -> nn.Sequential:
-    """The bottlenecks of stage `index` (0: c2 … 3: c5)."""
-    stage = spec.stages[index]
-    dim = spec.stages[index - 1].width * spec.expansion if index else spec.stem_dim
-    dim_out = stage.width * spec.expansion
+def build_stage(
+    stage: StageSpec,
+    dim: int,
+    dim_out: int,
+    *,
+    design: Design,
+    reduction: int,
+    stride: int,
+    mixers: Mixers,
+    drop_path: float = 0.0,
+) -> nn.Sequential:
+    """The bottlenecks of a stage, from `dim` to `dim_out` channels.
+
+    Args:
+        stage: how many, of what width, and which of them hold a mixer.
+        dim: channels of the stage's input.
+        dim_out: channels of its output.
+        design: of the shortcuts, see `blocks`.
+        reduction: side of the image over that of the stage's output.
+        stride: of the first bottleneck.
+        mixers: makes the mixers.
+        drop_path: probability that a sample skips a bottleneck in training.
+    """
     blocks = []
+    convolutions = Convolutions()
     for position in range(1, stage.blocks + 1):
-        first = position == 1
-        stride = 2 if first and index else 1
-        if position in stage.lambda_blocks:
-            mixer = lambdas.layer(stage.width, reduction=2 ** (index + 2) // stride, stride=stride)
-        else:
-            mixer = convolution(stage.width, stage.width, 3, stride)
+        step, entering = (stride, dim) if position == 1 else (1, dim_out)
+        maker = mixers if position in stage.mixer_blocks else convolutions
+        ratio = stage.squeeze_excite
         block = Bottleneck(
-            dim if first else dim_out,
+            entering,
             stage.width,
             dim_out,
-            mixer=mixer,
-            shortcut=build_shortcut(spec.design, dim if first else dim_out, dim_out, stride),
-            squeeze_excite=SqueezeExcite(dim_out, ratio=0.25) if stage.squeeze_excite else None,
-            drop_path=drop_path_rate * DROP_PATH_SHARES[index],
+            mixer=maker.layer(stage.width, reduction=reduction // step, stride=step),
+            shortcut=build_shortcut(design, entering, dim_out, step),
+            squeeze_excite=None if ratio is None else SqueezeExcite(dim_out, ratio=ratio),
+            drop_path=drop_path,
         )
         blocks.append(block)
     return nn.Sequential(*blocks)
-
-
-class LambdaLayers:
-    """Makes the lambda layers of one network, and remembers the position tables that they share."""
-
-    def __init__(self, options: NetworkOptions, *, scope: int | tuple[int, int] | None) -> None:
-        self.options = options
-        self.scope = scope
-        self.tables: dict[tuple[int, int], PositionTable] = {}
-
-    def layer(self, width: int, *, reduction: int, stride: int) -> LambdaLayer:
-        """A lambda layer of `width` channels on a map of 1 / `reduction` of the image, then pooled by `stride`."""
-        options = self.options
-        return LambdaLayer(
-            width,
-            dim_key=options.dim_key,
-            num_heads=options.num_heads,
-            dim_intra=options.dim_intra,
-            scope=self.scope,
-            content=options.content,
-            normalize_keys=options.normalize_keys,
-            stride=stride,
-            table=self.shared_table(width, reduction),
-            impl=options.impl,
-        )
-
-    def shared_table(self, width: int, reduction: int) -> PositionTable | None:
-        """The one table of all layers of this width on maps of this size; None: the layer makes its own."""
-        if not self.options.shared_tables or self.scope is None:
-            return None
-        if (width, reduction) not in self.tables:
-            table = PositionTable(self.options.dim_key, self.options.dim_intra, self.scope, num_axes=2)
-            self.tables[width, reduction] = table
-        return self.tables[width, reduction]
-
-
-def default_scope(spec: NetworkSpec, options: NetworkOptions) -> int | tuple[int, int] | None:
-    """The scope that `options` asks for, or the spec's own for this intra-depth."""
-    scope: Scope = options.scope
-    if scope != "default":
-        return scope
-    return spec.scope if options.dim_intra == 1 else spec.scope_intra

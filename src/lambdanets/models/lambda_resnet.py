@@ -8,13 +8,13 @@ The placements and the stages with squeeze-excite reproduce the parameter counts
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lambdanets.models.build import build_network
+from lambdanets.models.lambdas import LambdaOptions, build_lambda_network
 from lambdanets.models.network import ResNet
-from lambdanets.models.spec import NetworkOptions, NetworkSpec, StageSpec
+from lambdanets.models.spec import NetworkSpec, StageSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilyOptions(NetworkOptions):
+class FamilyOptions(LambdaOptions):
     """The options of the LambdaResNet family. Raises ValueError for an unknown `c4`."""
 
     c4: Literal["hybrid", "all"] = "hybrid"
@@ -30,10 +30,10 @@ def family_spec(blocks: tuple[int, int, int, int], c4_positions: tuple[int, ...]
     """A hybrid network with lambda layers at the 1-based `c4_positions` of c4 and in every block of c5."""
     return NetworkSpec(
         stages=(
-            StageSpec(blocks=blocks[0], width=64, squeeze_excite=True),
-            StageSpec(blocks=blocks[1], width=128, squeeze_excite=True),
-            StageSpec(blocks=blocks[2], width=256, lambda_blocks=c4_positions),
-            StageSpec(blocks=blocks[3], width=512, lambda_blocks=tuple(range(1, blocks[3] + 1))),
+            StageSpec(blocks=blocks[0], width=64, squeeze_excite=0.25),
+            StageSpec(blocks=blocks[1], width=128, squeeze_excite=0.25),
+            StageSpec(blocks=blocks[2], width=256, mixer_blocks=c4_positions),
+            StageSpec(blocks=blocks[3], width=512, mixer_blocks=tuple(range(1, blocks[3] + 1))),
         ),
         design="resnet-rs",
         image_size=image_size,
@@ -54,10 +54,10 @@ SPECS = {
 def build_lambda_resnet(spec: NetworkSpec, options: FamilyOptions, *, num_classes: int, in_chans: int) -> ResNet:
     """A network of the family, in the final paper's form or, with `c4="all"`, the submission's."""
     chosen = with_every_c4_block(spec) if options.c4 == "all" else spec
-    return build_network(chosen, options, num_classes=num_classes, in_chans=in_chans)
+    return build_lambda_network(chosen, options, num_classes=num_classes, in_chans=in_chans)
 
 
 def with_every_c4_block(spec: NetworkSpec) -> NetworkSpec:
     """The same network with a lambda layer in every block of c4."""
     c2, c3, c4, c5 = spec.stages
-    return replace(spec, stages=(c2, c3, replace(c4, lambda_blocks=tuple(range(1, c4.blocks + 1))), c5))
+    return replace(spec, stages=(c2, c3, replace(c4, mixer_blocks=tuple(range(1, c4.blocks + 1))), c5))

@@ -19,18 +19,17 @@ from lambdanets.models.padded import Padded, padded
 from lambdanets.models.recompute import recomputed
 from lambdanets.models.spec import STAGE_NAMES
 
-MIN_SIZE = 32  # pixels: the last stage has stride 32
-NUM_MAPS = 5  # the stem's map and c2 … c5
+MIN_SIZE = 32  # pixels: the last of four stages has stride 32
 
 
 class ResNet(nn.Module):
-    """Stem → c2 → c3 → c4 → c5 → global pool → dropout → classifier.
+    """Stem → c2 (→ c3 → c4 → c5) → global pool → dropout → classifier.
 
     Args:
         stem: images to the map of stride 2.
         step: from stride 2 to stride 4.
-        stages: four sequences of bottlenecks, strides 4, 8, 16, 32.
-        dims: channels of the five maps, stem first.
+        stages: one to four sequences of bottlenecks, strides 4, 8, 16, 32.
+        dims: channels of the maps, stem first.
         in_chans: channels of the images.
         num_classes: outputs of the classifier; 0: `forward` returns the pooled features.
         global_pool: one of `spec.GLOBAL_POOLS`.
@@ -52,14 +51,16 @@ class ResNet(nn.Module):
         super().__init__()
         self.stem = stem
         self.step = step
-        self.c2, self.c3, self.c4, self.c5 = stages
+        self.stage_names = STAGE_NAMES[: len(stages)]
+        for name, stage in zip(self.stage_names, stages, strict=True):
+            setattr(self, name, stage)
         self.in_chans = in_chans
         self.drop_rate = drop_rate
         self.grad_checkpointing = False
         self.num_features = dims[-1]
         self.feature_info = [
             {"num_chs": dim, "reduction": 2 ** (index + 1), "module": module}
-            for index, (dim, module) in enumerate(zip(dims, ("stem", *STAGE_NAMES), strict=True))
+            for index, (dim, module) in enumerate(zip(dims, ("stem", *self.stage_names), strict=True))
         ]
         self.num_classes = num_classes
         self.global_pool = GlobalPool(global_pool)
@@ -92,7 +93,7 @@ class ResNet(nn.Module):
             maps = self._maps(x)[1:]
         else:
             maps = [part for part, _ in self.padded_features(x, visible)]
-        return dict(zip(STAGE_NAMES, maps, strict=True))
+        return dict(zip(self.stage_names, maps, strict=True))
 
     def padded_features(
         self, x: Float[Tensor, "b channels y x"], visible: Bool[Tensor, "b y x"], depth: int = len(STAGE_NAMES)
@@ -136,7 +137,7 @@ class ResNet(nn.Module):
 
         Args:
             x: images.
-            indices: which of the five maps (0: the stem's, 1 … 4: c2 … c5); an int: the last so many; None: all.
+            indices: which of the maps (0: the stem's, 1 … 4: c2 … c5); an int: the last so many; None: all.
             norm: without effect, since every map here already ends in norm and ReLU.
             stop_early: leave out the stages after the last chosen map.
             output_fmt: "NCHW", the only layout.
@@ -144,8 +145,8 @@ class ResNet(nn.Module):
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt is {output_fmt!r}; these networks give maps as 'NCHW' only.")
-        taken = map_indices(indices)
-        maps = self._maps(x, max(taken) if stop_early else NUM_MAPS - 1)
+        taken = map_indices(indices, len(self.feature_info))
+        maps = self._maps(x, max(taken) if stop_early else len(self.stage_names))
         chosen = [maps[index] for index in sorted(set(taken))]
         return chosen if intermediates_only else (maps[-1], chosen)
 
@@ -153,14 +154,14 @@ class ResNet(nn.Module):
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
         """Remove the stages after the last of `indices` and the head; returns the indices counted from the stem."""
-        taken = map_indices(indices)
+        taken = map_indices(indices, len(self.feature_info))
         last = max(taken)
         if last == 0:
             self.step = nn.Identity()
-        for name in STAGE_NAMES[last:]:
+        for name in self.stage_names[last:]:
             setattr(self, name, nn.Sequential())
         self.num_features = self.feature_info[last]["num_chs"]
-        if prune_head or last < NUM_MAPS - 1:
+        if prune_head or last < len(self.stage_names):
             self.reset_classifier(0, "")
         return taken
 
@@ -184,7 +185,7 @@ class ResNet(nn.Module):
         """Patterns that order the parameters by depth, for layer-wise learning rates; by stage with `coarse`."""
         return {"stem": r"^(?:stem|step)\.", "blocks": r"^c(\d+)" if coarse else r"^c(\d+)\.(\d+)"}
 
-    def _maps(self, x: Tensor, depth: int = NUM_MAPS - 1) -> list[Tensor]:
+    def _maps(self, x: Tensor, depth: int = len(STAGE_NAMES)) -> list[Tensor]:
         """The stem's map and those of the first `depth` stages."""
         self._check_images(x)
         maps = [self.stem(x)]
@@ -193,7 +194,7 @@ class ResNet(nn.Module):
         return maps
 
     def _stages(self) -> tuple[nn.Module, ...]:
-        return tuple(getattr(self, name) for name in STAGE_NAMES)
+        return tuple(getattr(self, name) for name in self.stage_names)
 
     def _run_stage(self, stage: nn.Module, x: Tensor, visible: Tensor | None = None) -> Any:
         """The map behind a stage; with `visible`, both on a padded map."""
@@ -220,24 +221,26 @@ class ResNet(nn.Module):
             raise ValueError(
                 f"images are {height} × {width}; wanted at least {MIN_SIZE} × {MIN_SIZE} pixels: resize or pad them."
             )
-        if self.training and batch * -(-height // MIN_SIZE) * -(-width // MIN_SIZE) == 1 and _has_live_norms(self.c5):
+        reduction = self.feature_info[-1]["reduction"]
+        one_value = batch * -(-height // reduction) * -(-width // reduction) == 1
+        if self.training and one_value and _has_live_norms(self._stages()[-1]):
             raise ValueError(
                 f"images have shape {shape}: in training the last stage would see one value a channel, which has no "
-                f"variance; give a batch of 2 or more, a side above {MIN_SIZE} pixels, or call eval()."
+                f"variance; give a batch of 2 or more, a side above {reduction} pixels, or call eval()."
             )
 
 
-def map_indices(indices: int | Sequence[int] | None) -> list[int]:
-    """Indices among the five maps as non-negative numbers; an int means the last so many, None all.
+def map_indices(indices: int | Sequence[int] | None, num_maps: int) -> list[int]:
+    """Indices among the maps as non-negative numbers; an int means the last so many, None all.
 
-    Raises ValueError outside -5 … 4, or for no map at all.
+    Raises ValueError for one that no map has, or for no map at all.
     """
     if indices is None:
-        return list(range(NUM_MAPS))
+        return list(range(num_maps))
     chosen = list(range(-indices, 0)) if isinstance(indices, int) else indices
-    if not chosen or any(not -NUM_MAPS <= index < NUM_MAPS for index in chosen):
-        raise ValueError(f"indices are {indices!r}; wanted some of 0 … {NUM_MAPS - 1} (the stem, c2, c3, c4, c5).")
-    return [index % NUM_MAPS for index in chosen]
+    if not chosen or any(not -num_maps <= index < num_maps for index in chosen):
+        raise ValueError(f"indices are {indices!r}; wanted some of 0 … {num_maps - 1} (the stem, c2, c3 …).")
+    return [index % num_maps for index in chosen]
 
 
 def _has_live_norms(module: nn.Module) -> bool:

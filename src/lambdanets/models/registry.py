@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lambdanets.models import lambda_resnet, resnet, tiny
-from lambdanets.models.build import build_network
 from lambdanets.models.lambda_resnet import FamilyOptions, build_lambda_resnet
+from lambdanets.models.lambdas import LambdaOptions, build_lambda_network
 from lambdanets.models.network import ResNet
 from lambdanets.models.spec import NetworkOptions, NetworkSpec, check_number
 from lambdanets.nearest import advice
@@ -25,8 +25,8 @@ class Family:
 
 
 FAMILIES = (
-    Family(specs=tiny.SPECS, options=NetworkOptions, build=build_network),
-    Family(specs=resnet.SPECS, options=NetworkOptions, build=build_network),
+    Family(specs=tiny.SPECS, options=LambdaOptions, build=tiny.build_tiny),
+    Family(specs=resnet.SPECS, options=LambdaOptions, build=build_lambda_network),
     Family(specs=lambda_resnet.SPECS, options=FamilyOptions, build=build_lambda_resnet),
 )
 
@@ -38,7 +38,8 @@ def create_model(name: str, *, num_classes: int = 1000, in_chans: int = 3, **opt
         name: one of `list_models()`.
         num_classes: outputs of the classifier; 0: no classifier, `forward` returns pooled features.
         in_chans: channels of the images.
-        options: fields of `NetworkOptions`; of `FamilyOptions` for lambda_resnet50 … lambda_resnet420.
+        options: fields of `NetworkOptions`, and of `LambdaOptions` for networks with lambda layers; of `FamilyOptions`
+            for lambda_resnet50 … lambda_resnet420.
 
     Raises:
         ValueError: for an unknown name or option, naming the nearest, and for values that do not fit together.

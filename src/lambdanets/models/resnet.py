@@ -14,7 +14,7 @@ PLACEMENTS = ("cccc", "lccc", "llcc", "lllc", "llll", "clll", "ccll", "cccl")
 def study_spec(placement: str) -> NetworkSpec:
     """ResNet-50 with lambda layers in the stages marked l in `placement`, convolutions in those marked c."""
     c2, c3, c4, c5 = (
-        StageSpec(blocks=blocks, width=width, lambda_blocks=tuple(range(1, blocks + 1)) if letter == "l" else ())
+        StageSpec(blocks=blocks, width=width, mixer_blocks=tuple(range(1, blocks + 1)) if letter == "l" else ())
         for blocks, width, letter in zip(BLOCKS, WIDTHS, placement, strict=True)
     )
     return NetworkSpec(stages=(c2, c3, c4, c5), design="vanilla", image_size=224)

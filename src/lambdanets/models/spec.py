@@ -1,24 +1,16 @@
-"""What a network is, as frozen values: its stages, its family's design, and the options of `create_model`.
+"""What a network is, as frozen values: its stages, its family's design, and the options that every network has.
 
 Specs are the paper's tables (sections 2 and 3 of the paper's facts); options are what a user may change.
-Nothing here builds a module: see `build`.
+What stands in a bottleneck's middle has options of its own: see `lambdas`. Nothing here builds a module: see `build`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from lambdanets.ops.choice import check_names
-from lambdanets.ops.problem import check_scope
-
 Design = Literal["vanilla", "resnet-rs", "tiny"]
-Scope = int | tuple[int, int] | Literal["default"] | None
 
 GLOBAL_POOLS = ("avg", "max", "avgmax", "catavgmax", "")
 STAGE_NAMES = ("c2", "c3", "c4", "c5")
-MAX_NUMBER = 4096
-"""Largest depth, intra-depth and number of heads; the paper's largest is 128."""
-MAX_SCOPE = 4095
-"""Largest scope: global on maps of 2048 a side, which are images of 8192 pixels."""
 DROP_PATH_SHARES = (2 / 5, 3 / 5, 4 / 5, 5 / 5)  # stochastic depth grows by stage, c2 … c5 (ResNet-RS)
 
 
@@ -30,17 +22,17 @@ class StageSpec:
     """Number of bottlenecks."""
     width: int
     """Channels of the spatial mixing inside a bottleneck; the stage's output has `expansion` times as many."""
-    lambda_blocks: tuple[int, ...] = ()
-    """1-based positions of the bottlenecks whose 3 × 3 convolution is a lambda layer."""
-    squeeze_excite: bool = False
-    """Whether every bottleneck weighs its output channels (ratio 0.25, after the last norm)."""
+    mixer_blocks: tuple[int, ...] = ()
+    """1-based positions of the bottlenecks whose 3 × 3 convolution gives way to the network's mixer."""
+    squeeze_excite: float | None = None
+    """Every bottleneck weighs its output channels after the last norm: hidden over output channels; None: none does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """A whole network: four stages c2 … c5 (strides 4, 8, 16, 32) on a stem."""
+    """A whole network: four stages c2 … c5 (strides 4, 8, 16, 32) on a stem, or the first few of them."""
 
-    stages: tuple[StageSpec, StageSpec, StageSpec, StageSpec]
+    stages: tuple[StageSpec, ...]
     """c2, c3, c4, c5."""
     design: Design
     """Stem and shortcuts: see `blocks`."""
@@ -54,40 +46,15 @@ class NetworkSpec:
     """Channels of the stem."""
     expansion: int = 4
     """Output channels of a bottleneck over its width."""
-    scope: int = 23
-    """Default scope with intra-depth 1."""
-    scope_intra: int = 7
-    """Default scope with an intra-depth above 1: the only one that fits the paper's count for u = 4."""
-
-    @property
-    def num_lambda_blocks(self) -> int:
-        """How many bottlenecks hold a lambda layer."""
-        return sum(len(stage.lambda_blocks) for stage in self.stages)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """What every model name takes beside `num_classes` and `in_chans`.
 
-    Raises ValueError for a number, rate, scope or name that no network can have, and for a value of another type.
+    Raises ValueError for a number, rate or name that no network can have, and for a value of another type.
     """
 
-    dim_key: int = 16
-    """k, the depth of queries and keys."""
-    num_heads: int = 4
-    """h; must divide the width of every stage that holds a lambda layer."""
-    dim_intra: int = 1
-    """u, the intra-depth."""
-    scope: Scope = "default"
-    """r, odd, or (rows, columns); None: content only; "default": 23, or 7 with dim_intra > 1 (5 in lambda_tiny)."""
-    content: bool = True
-    """False: the position lambdas alone."""
-    normalize_keys: Literal["softmax", "l2", "none"] = "softmax"
-    """How keys are normalised over the context (the paper's ablation)."""
-    shared_tables: bool = False
-    """True: lambda layers that see the same resolution with the same width share one position table."""
-    impl: str = "auto"
-    """The contraction order of every lambda layer."""
     global_pool: str = "avg"
     """Pooling before the classifier: avg, max, avgmax (their mean), catavgmax (both), or "" (none)."""
     drop_rate: float = 0.0
@@ -98,22 +65,18 @@ class NetworkOptions:
     """True: training keeps only each bottleneck's input and computes the rest again in the backward pass."""
 
     def __post_init__(self) -> None:
-        for field in ("dim_key", "num_heads", "dim_intra"):
-            check_number(field, getattr(self, field), 1, MAX_NUMBER)
-        for field in ("content", "shared_tables", "checkpointing"):
-            if not isinstance(getattr(self, field), bool):
-                raise ValueError(f"{field} is {getattr(self, field)!r}; it must be true or false.")
+        check_flag("checkpointing", self.checkpointing)
         for field in ("drop_rate", "drop_path_rate"):
             rate = getattr(self, field)
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0.0 <= rate < 1.0:
                 raise ValueError(f"{field} is {rate!r}; it must be a number in [0, 1): the share that is dropped.")
-        check_network_scope(self.scope)
-        if self.scope is None and not self.content:
-            raise ValueError(
-                "scope is None and content is False, which leaves nothing to compute; give one of the two."
-            )
-        check_names(self.normalize_keys, str(self.impl))
         check_global_pool(self.global_pool)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; it must be true or false.")
 
 
 def check_number(name: str, number: object, low: int, high: int | None = None) -> None:
@@ -121,20 +84,6 @@ def check_number(name: str, number: object, low: int, high: int | None = None) -
     if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= (high or number):
         span = f"{low} or more" if high is None else f"{low} to {high}"
         raise ValueError(f"{name} is {number!r}; it must be a whole number, {span}.")
-
-
-def check_network_scope(scope: object) -> None:
-    """Raise ValueError unless `scope` is "default", None, an odd number or two of them."""
-    if scope is None or scope == "default":
-        return
-    if isinstance(scope, str):
-        raise ValueError(
-            f'scope is {scope!r}; give an odd number, (rows, columns), None for content only, or "default". '
-            "For a scope that sees a whole map take global_scope(size of the map) of lambdanets.layers."
-        )
-    sides = check_scope(scope if isinstance(scope, list | tuple) else (scope, scope), 2)  # type: ignore[arg-type]
-    if max(sides) > MAX_SCOPE:
-        raise ValueError(f"scope is {scope!r}; its sides must not exceed {MAX_SCOPE}, which sees maps of 2048 a side.")
 
 
 def check_global_pool(kind: str) -> None:

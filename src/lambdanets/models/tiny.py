@@ -4,15 +4,18 @@ After a stem of two strided 3 × 3 convolutions, every spatial mixing is a lambd
 shortcuts pool. Not a network of the paper: it proves the pipeline on 32-pixel digits.
 """
 
+from functools import partial
+
+from lambdanets.models.lambdas import build_lambda_network
 from lambdanets.models.spec import NetworkSpec, StageSpec
 
 SPECS = {
     "lambda_tiny": NetworkSpec(
         stages=(
-            StageSpec(blocks=2, width=16, lambda_blocks=(1, 2)),
-            StageSpec(blocks=2, width=24, lambda_blocks=(1, 2)),
-            StageSpec(blocks=1, width=32, lambda_blocks=(1,)),
-            StageSpec(blocks=1, width=32, lambda_blocks=(1,)),
+            StageSpec(blocks=2, width=16, mixer_blocks=(1, 2)),
+            StageSpec(blocks=2, width=24, mixer_blocks=(1, 2)),
+            StageSpec(blocks=1, width=32, mixer_blocks=(1,)),
+            StageSpec(blocks=1, width=32, mixer_blocks=(1,)),
         ),
         design="tiny",
         image_size=32,
@@ -20,7 +23,7 @@ SPECS = {
         num_classes=10,
         stem_dim=32,
         expansion=2,
-        scope=5,
-        scope_intra=5,
     )
 }
+
+build_tiny = partial(build_lambda_network, scope=5, scope_intra=5)
