@@ -24,11 +24,9 @@ from lambdanets.detection.evaluation import to_coco_results
 from lambdanets.detection.options import DetectorOptions
 from lambdanets.detection.precision import Precision, precision_of
 from lambdanets.detection.sampling import NOTHING
-from lambdanets.layers.synced_norm import sync_norms
 from lambdanets.training.distributed import Ranks
-from lambdanets.training.precision import computing, input_dtype, prepared
-from lambdanets.training.shares import Shares
 from lambdanets.training.task import Split
+from lambdanets.training.workplace import Workplace, judged_of, network_options
 
 if TYPE_CHECKING:
     from lambdanets.data.coco import CocoSplit
@@ -55,10 +53,11 @@ class DetectionConfig:
         """The same on data that is loaded already, perhaps other data than the config's."""
         for note in getattr(data, "notes", ()) if ranks.is_first else ():
             warnings.warn(note, stacklevel=2)
+        judged, split = judged_of(data)
         return DetectionTask(
             train=data.train,
-            judged=data.test if data.validation is None else data.validation,
-            split="test" if data.validation is None else "validation",
+            judged=judged,
+            split=split,
             config=config,
             ranks=ranks,
             options=self.detector,
@@ -101,15 +100,9 @@ class DetectionTask:
         return len(self.train)
 
     @property
-    def device(self) -> str:
-        """Where this process computes."""
-        return self.ranks.device(self.config.device)
-
-    @property
-    def shares(self) -> Shares:
-        """How this process gets at its samples."""
-        size, pin = self.config.batch_size, self.device.startswith("cuda")
-        return Shares(ranks=self.ranks, loader=self.config.loader, batch_size=size, pin=pin)
+    def workplace(self) -> Workplace:
+        """Where this process works."""
+        return Workplace(config=self.config, ranks=self.ranks)
 
     def build_model(self) -> nn.Module:
         """The config's detector, initialised from the config's seed, on the config's device.
@@ -121,9 +114,7 @@ class DetectionTask:
         model = build_detector(self.config, self.options, self.train.num_classes)
         if self.init:
             begin_from(model.backbone, self.init)
-        if self.config.sync_norm and self.ranks.count > 1:
-            sync_norms(model)
-        return prepared(model, self.config.precision).to(self.device)
+        return self.workplace.ready(model)
 
     def example(self) -> DetectionBatch:
         """The first two training pictures, as the first epoch varies them."""
@@ -134,7 +125,7 @@ class DetectionTask:
         self, first_step: int, stopped: Callable[[], bool] = lambda: False
     ) -> Generator[DetectionBatch, None, None]:
         """This process's share of the varied pictures of step first_step, first_step + 1, …, without end."""
-        with closing(self.shares.training(self.train, self.config.seed, first_step, stopped)) as batches:
+        with closing(self.workplace.shares.training(self.train, self.config.seed, first_step, stopped)) as batches:
             for step, batch in enumerate(batches, first_step):
                 yield self._given(batch, step)
 
@@ -160,7 +151,7 @@ class DetectionTask:
         Each loss is the mean over what was sampled of the pictures that all processes look at just now: a process with
         more of it counts more. What could not be read adds nothing.
         """
-        with computing(self.config.precision, self.device):
+        with self.workplace.computing():
             losses = model(part.images, part.targets)
         detector = getattr(model, "module", model)  # within what averages the gradients
         assert isinstance(detector, Detector)
@@ -196,7 +187,7 @@ class DetectionTask:
         results: list[dict[str, Any]] = []
         notes: tuple[str, ...] = ()
         model.eval()
-        for batch in self.shares.judging(self.judged):
+        for batch in self.workplace.shares.judging(self.judged):
             read = [place for place, weight in enumerate(batch.weights.tolist()) if weight > 0]
             notes += batch.notes
             if read:
@@ -208,16 +199,13 @@ class DetectionTask:
     @torch.no_grad()
     def outputs(self, model: nn.Module, images: list[Tensor]) -> list[dict[str, Tensor]]:
         """What the model says of pictures (3, y, x): of each boxes, labels, scores and masks, on the CPU."""
-        with computing(self.config.precision, self.device):
-            said = model([self._as_input(image) for image in images])
+        with self.workplace.computing():
+            said = model([image.to(self.workplace.device, self.workplace.dtype) for image in images])
         return [{name: part.cpu() for name, part in output.items()} for output in said]
-
-    def _as_input(self, image: Tensor) -> Tensor:
-        return image.to(self.device, input_dtype(self.config.precision))
 
     def _given(self, batch: DetectionBatch, step: int) -> DetectionBatch:
         """The batch as the detector wants it: on the device, without crowds, each picture with its chance."""
-        dtype, given = input_dtype(self.config.precision), batch.to(self.device)
+        dtype, given = self.workplace.dtype, batch.to(self.workplace.device)
         targets = []
         for target, before, weight in zip(given.targets, batch.targets, batch.weights.tolist(), strict=True):
             place = (Purpose.PROPOSALS, self.config.seed, step, int(before["image_id"]))
@@ -234,10 +222,7 @@ def build_detector(config: "Config", options: DetectorOptions, num_classes: int)
     Raises:
         ValueError: the network or one of its options does not exist, or is not for the config to choose.
     """
-    for name in ("num_classes", "in_chans"):
-        if name in config.model_options:
-            raise ValueError(f"model_options.{name} cannot be set: the data decides it. Leave it out.")
-    body = build_body(config.model, **config.model_options)
+    body = build_body(config.model, **network_options(config))
     return Detector(body, options, num_classes=num_classes + 1)
 
 

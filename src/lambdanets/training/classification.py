@@ -15,14 +15,13 @@ from torch import Tensor, nn
 
 from lambdanets.data.batch import LabelledBatch
 from lambdanets.data.counter import Purpose, random_seed
-from lambdanets.layers.synced_norm import sync_norms
 from lambdanets.models import create_model
 from lambdanets.models.network import ResNet
 from lambdanets.training.distributed import Ranks
 from lambdanets.training.evaluation import FIVE, right_within
-from lambdanets.training.precision import computing, input_dtype, prepared
-from lambdanets.training.shares import LabelledImages, Shares
+from lambdanets.training.shares import LabelledImages
 from lambdanets.training.task import Split
+from lambdanets.training.workplace import Workplace, judged_of, network_options
 
 if TYPE_CHECKING:
     from lambdanets.training.config import Config
@@ -43,10 +42,11 @@ class ClassificationConfig:
     def build(self, config: "Config", ranks: Ranks) -> "ClassificationTask":
         """The task of a whole config; its data must load as splits `train`, `validation` (or None) and `test`."""
         data = config.data.load()
+        judged, split = judged_of(data)
         return ClassificationTask(
             train=data.train,
-            judged=data.test if data.validation is None else data.validation,
-            split="test" if data.validation is None else "validation",
+            judged=judged,
+            split=split,
             config=config,
             ranks=ranks,
             label_smoothing=self.label_smoothing,
@@ -82,15 +82,9 @@ class ClassificationTask:
         return len(self.train)
 
     @property
-    def device(self) -> str:
-        """Where this process computes."""
-        return self.ranks.device(self.config.device)
-
-    @property
-    def shares(self) -> Shares:
-        """How this process gets at its samples."""
-        size, pin = self.config.batch_size, self.device.startswith("cuda")
-        return Shares(ranks=self.ranks, loader=self.config.loader, batch_size=size, pin=pin)
+    def workplace(self) -> Workplace:
+        """Where this process works."""
+        return Workplace(config=self.config, ranks=self.ranks)
 
     def build_model(self) -> nn.Module:
         """The config's network, initialised from the config's seed, on the config's device.
@@ -98,21 +92,14 @@ class ClassificationTask:
         Raises:
             ValueError: the model or one of its options does not exist, or is not for the config to choose.
         """
-        for name in ("num_classes", "in_chans"):
-            if name in self.config.model_options:
-                raise ValueError(f"model_options.{name} cannot be set: the data decides it. Leave it out.")
+        options = network_options(self.config)
         torch.manual_seed(random_seed(Purpose.INIT, self.config.seed))
         model = create_model(
-            self.config.model,
-            num_classes=self.train.num_classes,
-            in_chans=self.train.num_channels,
-            **self.config.model_options,
+            self.config.model, num_classes=self.train.num_classes, in_chans=self.train.num_channels, **options
         )
         if self.begin_from is not None:
             self.begin_from(model)
-        if self.config.sync_norm and self.ranks.count > 1:
-            sync_norms(model)
-        return prepared(model, self.config.precision).to(self.device)
+        return self.workplace.ready(model)
 
     def example(self) -> LabelledBatch:
         """The first two training images, as the first epoch varies them."""
@@ -122,7 +109,7 @@ class ClassificationTask:
         self, first_step: int, stopped: Callable[[], bool] = lambda: False
     ) -> Generator[LabelledBatch, None, None]:
         """This process's share of the augmented samples of step first_step, first_step + 1, …, without end."""
-        with closing(self.shares.training(self.train, self.config.seed, first_step, stopped)) as batches:
+        with closing(self.workplace.shares.training(self.train, self.config.seed, first_step, stopped)) as batches:
             yield from map(self._to_device, batches)
 
     def parts(self, batch: LabelledBatch, count: int) -> list[LabelledBatch]:
@@ -178,21 +165,21 @@ class ClassificationTask:
 
     def judged_batches(self) -> Iterator[LabelledBatch]:
         """This process's share of the split that is judged, as it is."""
-        return map(self._to_device, self.shares.judging(self.judged))
+        return map(self._to_device, self.workplace.shares.judging(self.judged))
 
     def logits(self, model: nn.Module, images: Tensor) -> Tensor:
         """What the model says of images (b, c, y, x) as a split gives them: (b, classes) in fp32 or wider."""
-        with computing(self.config.precision, self.device):
+        with self.workplace.computing():
             logits = model(self.as_input(images))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def as_input(self, images: Tensor) -> Tensor:
         """The images where and how the network wants them: device, dtype, layout."""
         layout = torch.channels_last if self.config.precision.channels_last else torch.preserve_format
-        return images.to(self.device, input_dtype(self.config.precision), memory_format=layout)
+        return images.to(self.workplace.device, self.workplace.dtype, memory_format=layout)
 
     def _to_device(self, batch: LabelledBatch) -> LabelledBatch:
-        batch = batch.to(self.device)
+        batch = batch.to(self.workplace.device)
         return batch._replace(images=self.as_input(batch.images))
 
 
