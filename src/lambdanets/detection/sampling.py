@@ -37,13 +37,14 @@ class ChanceSampler(BalancedPositiveNegativeSampler):
         """(positive, negative) marks of the chosen candidates, as matched_idxs: 1 and above positive, 0 negative."""
         chances = self.chances or [None] * len(matched_idxs)
         chosen = [self._choose(marks, chance) for marks, chance in zip(matched_idxs, chances, strict=True)]
-        positive, negative = (list(marks) for marks in zip(*chosen, strict=True))
-        self.num_positive = int(torch.stack([marks.sum() for marks in positive]).sum())
-        self.num_sampled = self.num_positive + int(torch.stack([marks.sum() for marks in negative]).sum())
+        self.num_positive = sum(len(positive) for positive, _ in chosen)
+        self.num_sampled = self.num_positive + sum(len(negative) for _, negative in chosen)
+        positive = [_marks(places, marks) for (places, _), marks in zip(chosen, matched_idxs, strict=True)]
+        negative = [_marks(places, marks) for (_, places), marks in zip(chosen, matched_idxs, strict=True)]
         return positive, negative
 
     def _choose(self, matched: Tensor, chance: int | None) -> tuple[Tensor, Tensor]:
-        """The marks of one picture."""
+        """The places of the chosen candidates of one picture, positive and negative."""
         generator = None
         if chance is not None:
             seed = random_seed(Purpose.PROPOSALS, max(chance, 0), self.number)
@@ -51,7 +52,7 @@ class ChanceSampler(BalancedPositiveNegativeSampler):
         size = 0 if chance == NOTHING else self.batch_size_per_image
         positive = _some(torch.where(matched >= 1)[0], int(size * self.positive_fraction), generator)
         negative = _some(torch.where(matched == 0)[0], size - len(positive), generator)
-        return _marks(positive, matched), _marks(negative, matched)
+        return positive, negative
 
 
 def _some(candidates: Tensor, most: int, generator: torch.Generator | None) -> Tensor:
