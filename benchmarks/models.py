@@ -19,7 +19,7 @@ from benchmarks.harness import environment, require_green, write_report
 from benchmarks.peers import Unable, conv3d_form, lambda_networks, timm
 from lambdanets import create_model
 from lambdanets.layers import LambdaLayer
-from lambdanets.study.measuring import in_fresh_process, interleaved, peak_bytes
+from lambdanets.study.measuring import in_fresh_process, interleaved, peak_bytes, step_call
 
 PEERS = {"lambda-networks": lambda_networks, "Conv3d form": conv3d_form, "timm": timm}
 
@@ -48,16 +48,7 @@ def _swap(module: nn.Module, peer: Callable[[Case], nn.Module]) -> None:
 def step_of(variant: str, batch: int, pixels: int) -> Callable[[], object]:
     """One training step: forward, loss, backward, SGD."""
     torch.manual_seed(0)
-    model = build(variant).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    images, labels = torch.randn(batch, 3, pixels, pixels), torch.randint(1000, (batch,))
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(images), labels).backward()
-        optimizer.step()
-
-    return step
+    return step_call(build(variant), torch.randn(batch, 3, pixels, pixels), torch.randint(1000, (batch,)))
 
 
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:

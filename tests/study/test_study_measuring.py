@@ -13,6 +13,7 @@ from lambdanets.study.measuring import (
     in_fresh_process,
     interleaved,
     one_thread,
+    step_call,
     training_call,
 )
 
@@ -97,3 +98,10 @@ def test_the_last_line_of_a_fresh_process() -> None:
 
 def test_the_processor_has_a_name() -> None:
     assert "(" in cpu_name()
+
+
+def test_a_training_step_changes_the_network() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5))
+    before = model[1].weight.detach().clone()
+    step_call(model, torch.randn(4, 3, 2, 2), torch.tensor([0, 1, 2, 3]))()
+    assert not torch.equal(model[1].weight, before)

@@ -3,7 +3,7 @@
 On a CPU times are CPU time of the process, which other jobs on the machine disturb least; on a GPU they are what passes
 until it is done. Memory is the peak of a fresh process above what it held before, parameters and input not counted.
 
-    python -m lambdanets.study.measuring MODULE:FUNCTION ARGUMENTS DEVICE LIMIT      (what `fresh_peak` starts)
+    python -m lambdanets.study.measuring MODULE:FUNCTION ARGUMENTS DEVICE LIMIT      (what `fresh_answer` starts)
 """
 
 import ctypes
@@ -106,6 +106,19 @@ def training_call(layer: nn.Module, x: Tensor) -> Callable[[], object]:
     return call
 
 
+def step_call(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], object]:
+    """A training step of a classifier: forward, loss, backward, SGD with momentum."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+
+    def call() -> None:
+        model.train()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    return call
+
+
 def gemm_rate(size: int = 1024) -> float:
     """Multiply-adds a second of a square fp32 matrix product on this machine, now."""
     a, b = torch.randn(size, size), torch.randn(size, size)
@@ -140,32 +153,56 @@ def fresh_peak(
     """Peak bytes of a named call, measured in a process of its own that may take no more than `limit` bytes.
 
     Running out of memory, or of time, is an answer. `problem` is "package.module:function"; the function is called with
-    `arguments` (numbers, texts and lists) and returns the call that is measured; what it builds counts against the
-    limit too. Needs Linux, or a GPU as `device`.
+    `arguments` (numbers, texts and lists) and returns the call that is measured; it builds on `device` without asking,
+    and what it builds counts against the limit too. Needs Linux, or a GPU as `device`.
 
     Raises:
         RuntimeError: the process failed in another way; says how.
     """
-    command = [sys.executable, "-m", __name__, problem, json.dumps(arguments), device, str(limit)]
+    here = f"{__name__}:peak_of"
+    return fresh_answer(here, limit=limit, device=device, timeout=timeout, problem=problem, arguments=arguments)
+
+
+def peak_of(problem: str, arguments: Mapping[str, Any], device: str) -> int:
+    """Peak bytes of the call that a named function builds."""
+    with torch.device(device):
+        call = _named(problem)(**arguments)
+    return peak_bytes(call, device)
+
+
+def fresh_answer(function: str, *, limit: int, device: str = "cpu", timeout: float = 300, **arguments: Any) -> Any:
+    """What a named function answers to `device` and `arguments` in a process of its own, on one thread.
+
+    It may take no more than `limit` bytes: "out of memory" is an answer, and so is "too slow", after `timeout` seconds.
+    `function` is "package.module:function"; arguments and answer are what JSON can hold.
+
+    Raises:
+        RuntimeError: the process failed in another way; says how.
+    """
+    command = [sys.executable, "-m", __name__, function, json.dumps(arguments), device, str(limit)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:
         return TOO_SLOW
     if done.returncode == 0:
-        return int(done.stdout.split()[-1])
+        return json.loads(done.stdout.splitlines()[-1])
     if done.returncode == -9 or any(words in done.stderr.lower() for words in _NO_MEMORY):
         return OUT_OF_MEMORY  # -9: the system stopped it, which it does where the machine has no more memory
-    raise RuntimeError(f"the peak of {problem} {arguments} could not be measured: {done.stderr.strip()[-600:]}")
+    raise RuntimeError(f"{function} {arguments} failed in a process of its own: {done.stderr.strip()[-600:]}")
 
 
-def main(problem: str, arguments: str, device: str, limit: str) -> None:
-    """Print the peak bytes of a problem."""
+def main(function: str, arguments: str, device: str, limit: str) -> None:
+    """Print what a function answers, as the last line."""
     torch.set_num_threads(1)
-    module, function = problem.split(":")
-    build = getattr(importlib.import_module(module), function)
+    named = _named(function)
     _hold_to(int(limit), device)
     torch.manual_seed(0)
-    print(peak_bytes(build(**json.loads(arguments)), device))
+    print(json.dumps(named(**json.loads(arguments), device=device)))
+
+
+def _named(function: str) -> Callable[..., Any]:
+    module, name = function.split(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _hold_to(limit: int, device: str) -> None:

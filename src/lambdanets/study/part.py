@@ -27,6 +27,8 @@ class StudyOptions:
     """Where is measured and trained: cpu or cuda."""
     run: Path | None = None
     """A finished run of the reader's own for the parts that look into one; None: a short training of the digits."""
+    image: Path | None = None
+    """The picture that is looked at; None: one that the run was judged on."""
     full: bool = False
     """The ablations of the long-range part too, which want a GPU or a night."""
 
