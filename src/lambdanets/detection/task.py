@@ -196,12 +196,9 @@ class DetectionTask:
         model.train(was_training)
         return results, notes
 
-    @torch.no_grad()
     def outputs(self, model: nn.Module, images: list[Tensor]) -> list[dict[str, Tensor]]:
         """What the model says of pictures (3, y, x): of each boxes, labels, scores and masks, on the CPU."""
-        with self.workplace.computing():
-            said = model([image.to(self.workplace.device, self.workplace.dtype) for image in images])
-        return [{name: part.cpu() for name, part in output.items()} for output in said]
+        return outputs_of(model, images, self.workplace)
 
     def _given(self, batch: DetectionBatch, step: int) -> DetectionBatch:
         """The batch as the detector wants it: on the device, without crowds, each picture with its chance."""
@@ -224,6 +221,14 @@ def build_detector(config: "Config", options: DetectorOptions, num_classes: int)
     """
     body = build_body(config.model, **network_options(config))
     return Detector(body, options, num_classes=num_classes + 1)
+
+
+@torch.no_grad()
+def outputs_of(model: nn.Module, images: list[Tensor], workplace: Workplace) -> list[dict[str, Tensor]]:
+    """What a model in eval mode says of pictures (3, y, x): of each boxes, labels, scores and masks, on the CPU."""
+    with workplace.computing():
+        said = model([image.to(workplace.device, workplace.dtype) for image in images])
+    return [{name: part.cpu() for name, part in output.items()} for output in said]
 
 
 def _nothing(model: nn.Module) -> Tensor:

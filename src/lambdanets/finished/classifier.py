@@ -22,8 +22,7 @@ from lambdanets.data.images import read_image
 from lambdanets.data.scan import ENOUGH_SIDE, digit_inputs
 from lambdanets.data.source import available_splits, open_source
 from lambdanets.data.stored import StoredConfig, with_classes
-from lambdanets.finished.stored import StoredRun, open_run
-from lambdanets.models import load_weights
+from lambdanets.finished.stored import StoredRun, open_run, own_task, with_weights
 from lambdanets.training.classification import ClassificationConfig, ClassificationTask
 from lambdanets.training.config import Config
 from lambdanets.training.distributed import ALONE
@@ -53,16 +52,8 @@ class FinishedRun:
         Raises:
             ValueError: the data is no longer there, or not the same.
         """
-        try:
-            task = self.config.task.build(self.config, ALONE)
-        except ValueError as error:
-            raise ValueError(f"{error} If the run's pictures are elsewhere now, name them: --data PATH.") from error
+        task = own_task(self.config, self.class_names, self.folder.path)
         assert isinstance(task, ClassificationTask)
-        if task.class_names != self.class_names:
-            raise ValueError(
-                f"the data of {self.folder.path} has other classes than when it was trained: put it back as it was, "
-                "or judge the run on other data with --data PATH."
-            )
         return replace(task, begin_from=None)
 
     def task_on(self, data: Path | str) -> ClassificationTask:
@@ -136,10 +127,13 @@ def as_classifier(stored: StoredRun) -> FinishedRun:
     blank = ClassificationTask(
         train=nothing, judged=nothing, split="test", config=config, ranks=ALONE, label_smoothing=0.0
     )
-    model = blank.build_model()
-    load_weights(model, folder.weights)
     return FinishedRun(
-        folder=folder, config=config, class_names=names, model=model.eval(), result=stored.result, blank=blank
+        folder=folder,
+        config=config,
+        class_names=names,
+        model=with_weights(blank.build_model(), folder),
+        result=stored.result,
+        blank=blank,
     )
 
 

@@ -8,20 +8,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.transforms.functional import pil_to_tensor
 
 from lambdanets.data.coco import CocoConfig
-from lambdanets.data.images import read_image
-from lambdanets.detection.task import DetectionConfig, DetectionTask, build_detector
-from lambdanets.finished.stored import StoredRun, open_run
-from lambdanets.models import load_weights
+from lambdanets.data.images import read_image, to_tensor
+from lambdanets.detection.task import DetectionConfig, DetectionTask, build_detector, outputs_of
+from lambdanets.finished.stored import StoredRun, open_run, own_task, with_weights
 from lambdanets.training.config import Config
 from lambdanets.training.distributed import ALONE
 from lambdanets.training.folder import RunFolder
 from lambdanets.training.journal import Record
+from lambdanets.training.workplace import Workplace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +44,9 @@ class FinishedDetector:
         Raises:
             ValueError: the data is no longer there, or not the same.
         """
-        try:
-            return self._checked(self._how.build(self.config, ALONE))
-        except ValueError as error:
-            raise ValueError(f"{error} If the run's pictures are elsewhere now, name them: --data PATH.") from error
+        task = own_task(self.config, self.class_names, self.folder.path)
+        assert isinstance(task, DetectionTask)
+        return task
 
     def task_on(self, data: Path | str) -> DetectionTask:
         """Its task on another COCO folder, judged on its split val, or test.
@@ -62,36 +59,26 @@ class FinishedDetector:
                 f"--data: {self.folder.path} is a run of '{self.config.recipe}', which is judged on its own data: "
                 "leave --data out."
             )
+        assert isinstance(self.config.task, DetectionConfig)
         elsewhere = replace(self.config.data, path=str(data))
-        return self._checked(self._how.build_on(elsewhere.load_judged(), self.config, ALONE))
+        task = self.config.task.build_on(elsewhere.load_judged(), self.config, ALONE)
+        if task.class_names != self.class_names:
+            raise ValueError(
+                f"--data: {data} has other classes than {self.folder.path} learned to find: name data with the same."
+            )
+        return task
 
     def read(self, path: Path | str) -> Image.Image:
         """The picture in an image file; ImageError for a file that gives none."""
         return read_image(Path(path))
 
-    @torch.no_grad()
     def find(self, pictures: Sequence[Image.Image]) -> list[dict[str, Tensor]]:
         """Of each picture its detections, the surest first.
 
         boxes (n, 4) are x0 y0 x1 y1 in its pixels, labels (n,), scores (n,) 0…1, masks (n, 1, y, x) 0…1.
         """
-        device = self.config.device
-        pixels = [pil_to_tensor(picture.convert("RGB")).float().div_(255).to(device) for picture in pictures]
-        return [{name: part.cpu() for name, part in found.items()} for found in self.model(pixels)]
-
-    @property
-    def _how(self) -> DetectionConfig:
-        assert isinstance(self.config.task, DetectionConfig)
-        return self.config.task
-
-    def _checked(self, task: DetectionTask) -> DetectionTask:
-        """The task, if its classes are the run's."""
-        if task.class_names != self.class_names:
-            raise ValueError(
-                f"the data has other classes than {self.folder.path} learned to find: put it back as it was, or judge "
-                "the run on other data with --data PATH."
-            )
-        return task
+        pixels = [to_tensor(picture.convert("RGB")) for picture in pictures]
+        return outputs_of(self.model, pixels, Workplace(config=self.config, ranks=ALONE))
 
 
 def load_detector(path: Path | str, device: str | None = None) -> FinishedDetector:
@@ -111,14 +98,14 @@ def as_detector(stored: StoredRun) -> FinishedDetector:
     config, folder, names = stored.config, stored.folder, stored.class_names
     if not isinstance(config.task, DetectionConfig):
         raise ValueError(f"{folder.path} is a run of '{config.recipe}', which does not detect objects.")
-    model = build_detector(config, config.task.detector, len(names)).to(config.device)
-    load_weights(model, folder.weights)
+    detector = build_detector(config, config.task.detector, len(names))
+    model = Workplace(config=config, ranks=ALONE).ready(detector)
     return FinishedDetector(
         folder=folder,
         config=config,
         class_names=names,
         category_ids=stored.category_ids,
-        model=model.eval(),
+        model=with_weights(model, folder),
         result=stored.result,
     )
 

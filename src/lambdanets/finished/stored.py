@@ -7,11 +7,13 @@ from textwrap import shorten
 from typing import Any
 
 import torch
+from torch import nn
 
 from lambdanets import __version__
-from lambdanets.models.weights import stored_shape
+from lambdanets.models.weights import load_weights, stored_shape
 from lambdanets.recipes.registry import find_recipe
 from lambdanets.training.config import Config
+from lambdanets.training.distributed import ALONE
 from lambdanets.training.folder import RunFolder, read_config
 from lambdanets.training.journal import Record
 from lambdanets.training.override import from_json
@@ -54,6 +56,30 @@ def open_run(path: Path | str, device: str | None = None) -> StoredRun:
     torch.set_num_threads(config.num_threads)
     names, numbers = _classes(folder)
     return StoredRun(folder=folder, config=config, class_names=names, category_ids=numbers, result=result)
+
+
+def own_task(config: Config, class_names: tuple[str, ...], path: Path) -> Any:
+    """The task of the run at a path, with the data that it was trained on.
+
+    Raises:
+        ValueError: the data is no longer there, or has other classes.
+    """
+    try:
+        task: Any = config.task.build(config, ALONE)
+    except ValueError as error:
+        raise ValueError(f"{error} If the run's pictures are elsewhere now, name them: --data PATH.") from error
+    if task.class_names != class_names:
+        raise ValueError(
+            f"the data of {path} has other classes than when it was trained: put it back as it was, or judge the run "
+            "on other data with --data PATH."
+        )
+    return task
+
+
+def with_weights(model: nn.Module, folder: RunFolder) -> nn.Module:
+    """The network of a finished run: the model, with what was learned, in eval mode."""
+    load_weights(model, folder.weights)
+    return model.eval()
 
 
 def _classes(folder: RunFolder) -> tuple[tuple[str, ...], tuple[int, ...]]:
