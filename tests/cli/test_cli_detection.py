@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from torch import nn
 
 from lambdanets.cli import main
 from lambdanets.data.digit_scenes import SceneConfig
 from lambdanets.data.scene_folder import write_scenes
+from lambdanets.detection.task import DetectionTask
 
 FEW = (
     "num_threads=1", "batch_size=4", "epochs=1", "data.num_train=8", "data.num_test=4", "task.detector.pyramid_dim=16",
@@ -25,11 +28,23 @@ SMALL = ("--set", "data.num_train=8", "--set", "data.num_test=4")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector of two steps."""
-    path = tmp_path_factory.mktemp("detector") / "run"
-    assert main(["train", "digit_scenes", "--out", str(path), *(f"--set={setting}" for setting in FEW)]) == 0
-    return path
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A detector of two steps, and how often it looked for what is in the judged pictures."""
+    path, looks, detect = tmp_path_factory.mktemp("detector") / "run", [], DetectionTask.detect
+
+    def counted(task: DetectionTask, model: nn.Module) -> Any:
+        looks.append(task)
+        return detect(task, model)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DetectionTask, "detect", counted)
+        assert main(["train", "digit_scenes", "--out", str(path), *(f"--set={setting}" for setting in FEW)]) == 0
+    return path, len(looks)
+
+
+@pytest.fixture
+def run(trained: tuple[Path, int]) -> Path:
+    return trained[0]
 
 
 @pytest.fixture
@@ -55,6 +70,13 @@ def test_it_says_how_good_it_is_when_it_is_trained(run: Path, capsys: pytest.Cap
         f"test box AP {100 * result['test_box_ap']:.1f}, mask AP {100 * result['test_mask_ap']:.1f} (4 images)" in out
     )
     assert [one["name"] for one in json.loads((run / "classes.json").read_text())] == list("0123456789")
+
+
+def test_it_is_judged_once_at_its_end_and_reported(trained: tuple[Path, int]) -> None:
+    path, looks = trained
+    assert looks == 1
+    box_ap = json.loads((path / "result.json").read_text())["test_box_ap"]
+    assert f"{100 * box_ap:.1f}" in (path / "report.html").read_text()
 
 
 def test_it_is_judged_again_as_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

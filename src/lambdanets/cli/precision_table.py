@@ -15,15 +15,15 @@ def evaluate_detector(stored: StoredRun, data: Path | None, *, as_json: bool, re
     """Judge a detector again and print what was found; with `report`, write its page anew."""
     run = as_detector(stored)
     task = run.task if data is None else run.task_on(data)
-    precision = task.judge(run.model)
+    precision = task.evaluate(run.model)
     if report:
         from lambdanets.report.write_detections import write_detections  # loads what draws
 
         write_detections(task, run.model, precision, run.folder)
     recorded = run.result.get(f"{task.split}_box_ap")
-    as_recorded = recorded == precision.numbers["box_ap"] if data is None else None
+    as_recorded = recorded == precision["box_ap"] if data is None else None
     if as_json:
-        found = {f"{task.split}_{name}": value for name, value in precision.numbers.items()}
+        found = {f"{task.split}_{name}": value for name, value in precision.items()}
         classes = {
             f"{kind}_{name}": value for kind in KINDS for name, value in precision.of[kind].items() if "/" in name
         }

@@ -5,14 +5,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
-from typing import Any
-
-from torch import nn
 
 from lambdanets.cli.broken_pipe import fall_silent
 from lambdanets.cli.mistakes import EXIT_FAILED, is_full_or_broken, report_mistake
 from lambdanets.cli.progress import TrainingProgress
 from lambdanets.cli.summary import describe_interruption, describe_next, describe_result, resume_command
+from lambdanets.detection.precision import Precision
 from lambdanets.detection.task import DetectionTask
 from lambdanets.training.classification import ClassificationTask
 from lambdanets.training.distributed import ALONE, Ranks
@@ -24,7 +22,6 @@ from lambdanets.training.interrupt import StopRequest, exit_code_of
 from lambdanets.training.memory import OutOfMemoryError
 from lambdanets.training.run import Run, finish_run, train_run
 from lambdanets.training.saver import SaveFailedError
-from lambdanets.training.task import Task
 
 EXIT_MEMORY = 71
 """Not even one sample at a time fits into memory."""
@@ -46,25 +43,24 @@ def train_to_the_end(run: Run, folder: RunFolder, max_seconds: float | None = No
             return EXIT_AGAIN if stop.signal_number is None else exit_code_of(stop.signal_number)
         print(describe_result(finish_run(run, folder, print), folder), flush=True)
         if run.ranks.is_first:
-            _report(run.task, run.state.average.model, folder)
+            _report(run, folder)
     print(describe_next(folder))
     return 0
 
 
-def _report(task: Task[Any], model: nn.Module, folder: RunFolder) -> None:
+def _report(run: Run, folder: RunFolder) -> None:
     """The pages of the finished run. What writes them takes a second to load, which would delay the first step."""
+    task, model, judgement = run.task, run.state.average.model, run.state.judgement
     if isinstance(task, ClassificationTask):
         from lambdanets.report.write import write_report
 
         write_report(replace(task, ranks=ALONE), model, folder)
-    elif isinstance(task, DetectionTask):
+    elif isinstance(task, DetectionTask) and isinstance(judgement, Precision):
         from lambdanets.cli.precision_table import print_precision
         from lambdanets.report.write_detections import write_detections
 
-        alone = replace(task, ranks=ALONE)
-        precision = alone.judge(model)
-        print_precision(precision, task.split)
-        write_detections(alone, model, precision, folder)
+        print_precision(judgement, task.split)
+        write_detections(task, model, judgement, folder)
 
 
 @contextmanager

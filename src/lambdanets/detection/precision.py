@@ -1,6 +1,6 @@
 """How well a detector found what there is: COCO's numbers for boxes and for masks, and what they were counted from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ KINDS = {"box": "bbox", "mask": "segm"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Precision:
-    """What became of the judged pictures."""
+class Precision(Mapping[str, float]):
+    """What became of the judged pictures; as a mapping, its `numbers`."""
 
     of: Mapping[str, Mapping[str, float]]
     """box, mask → AP, AP50, …, then AP/NAME of each class: 0…1, or −1 where there is nothing to be found."""
@@ -28,6 +28,15 @@ class Precision:
         """COCO's twelve of each kind, such as box_ap and mask_ap_small, and counts."""
         found = {f"{kind}_{name.lower()}": self.of[kind][name] for kind in KINDS for name in NUMBERS}
         return found | {"images": self.num_images, "detections": len(self.results), "unreadable": len(self.notes)}
+
+    def __getitem__(self, name: str) -> float:
+        return self.numbers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 def precision_of(

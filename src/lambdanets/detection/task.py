@@ -166,11 +166,7 @@ class DetectionTask:
         told = {name: loss.detach() for name, loss in means.items()} | {"unreadable": unreadable}
         return torch.stack(list(means.values())).sum(), told
 
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """COCO's twelve numbers for boxes and for masks, 0…1 (−1 where there is nothing to judge by); counts."""
-        return self.judge(model).numbers
-
-    def judge(self, model: nn.Module) -> Precision:
+    def evaluate(self, model: nn.Module) -> Precision:
         """How well the model finds what is in the judged pictures.
 
         Every picture is looked at once, by one of the processes. One that cannot be read has no detections.

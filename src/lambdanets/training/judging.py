@@ -1,6 +1,6 @@
 """Judging a run while it goes on, or at its end: within the memory there is, and given up when someone asks to stop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from lambdanets.training.task import Task
 
 def judge(
     state: TrainingState, task: Task[Any], *, tell: Callable[[str], None], stopped: Callable[[], bool]
-) -> dict[str, float]:
+) -> Mapping[str, float]:
     """What the task finds of the averaged weights; where memory runs out, again with half as many samples at once.
 
     Each process halves for itself: they exchange nothing until their shares are judged.

@@ -6,7 +6,7 @@ and `finish_run`, in this order.
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,11 @@ def finish_run(run: Run, folder: RunFolder, tell: Callable[[str], None] = lambda
     """Judge the averaged weights, once, and write weights, curves and result; the result is written last."""
     model = run.state.average.model
     run.ranks.share(list(model.buffers()))  # the first process's, where each has norms of its own
-    scores = judge(run.state, run.task, tell=tell, stopped=lambda: False)
+    scores = run.state.judgement = judge(run.state, run.task, tell=tell, stopped=lambda: False)
     return run.ranks.from_first(lambda: _write_result(run, folder, scores))
 
 
-def _write_result(run: Run, folder: RunFolder, scores: dict[str, float]) -> Record:
+def _write_result(run: Run, folder: RunFolder, scores: Mapping[str, float]) -> Record:
     config, split = run.config, run.task.split
     records = read_journal(folder.metrics)
     seconds = sum(float(record.get("seconds") or 0) for record in records if record.get("event") == "step")

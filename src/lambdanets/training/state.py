@@ -3,6 +3,7 @@
 No random state is among it: order, augmentation and dropout are pure functions of the seed and the step.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,6 +36,8 @@ class TrainingState:
     """Whether this step was to be judged, and that was not brought to its end."""
     judged_at_once: int | None = None
     """Samples that are judged at once, at most, where memory ran out at more; not saved."""
+    judgement: Mapping[str, float] | None = None
+    """What the task found of the finished run, from which its report is made; not saved."""
 
     @classmethod
     def begin(cls, model: nn.Module, config: Config) -> Self:

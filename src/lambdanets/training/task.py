@@ -1,6 +1,6 @@
 """What the loop needs to know of a problem. Anything of these shapes can be trained."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from torch import Tensor, nn
@@ -68,7 +68,7 @@ class Task(Protocol[Batch]):
         """
         ...
 
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
+    def evaluate(self, model: nn.Module) -> Mapping[str, float]:
         """Numbers that say how good the model is on `split`, the same on every process."""
         ...
 
