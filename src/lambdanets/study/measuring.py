@@ -223,8 +223,10 @@ def in_fresh_process(module: str, *arguments: str, timeout: float = 900) -> str 
     return done.stdout.strip().splitlines()[-1] if done.returncode == 0 and done.stdout.strip() else None
 
 
-def free_bytes() -> int:
-    """Memory of this machine that processes can still have; 4 GiB where the system does not say."""
+def free_bytes(device: str = "cpu") -> int:
+    """Memory there that processes can still have; 4 GiB where the system does not say."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     path = Path("/proc/meminfo")
     lines = path.read_text().splitlines() if path.exists() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 4 * 2**30)
