@@ -1,11 +1,11 @@
-"""Names that would do something to a terminal, or cannot be written at all, are shown as harmless text."""
+"""Names that would do something to a terminal, or cannot be written at all, are shown as harmless text; counts."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from lambdanets.printable import printable
+from lambdanets.printable import counted, printable
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,8 @@ from lambdanets.printable import printable
 def test_a_name_is_shown_as_one_harmless_line(name: object, shown: str) -> None:
     assert printable(name) == shown
     assert printable(name).encode().decode() == shown
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, "0 images"), (1, "1 image"), (1200, "1,200 images")])
+def test_a_thing_is_counted_in_one_or_many(count: int, shown: str) -> None:
+    assert counted(count, "image") == shown

@@ -1,4 +1,4 @@
-r"""Names as they can be shown: on a terminal, in a table, on a page.
+r"""Names and counts as they can be shown: on a terminal, in a table, on a page.
 
 A file may be called anything: with line breaks, with sequences that recolour or rewrite a terminal, with letters that
 turn the reading direction, in bytes that are no text at all.
@@ -11,6 +11,11 @@ def printable(name: object) -> str:
     What is returned can be encoded as UTF-8 and takes one line.
     """
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in str(name))
+
+
+def counted(count: int, thing: str) -> str:
+    """So many things, such as 1 image or 1,200 images."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _escaped(letter: str) -> str:

@@ -86,6 +86,13 @@ def test_the_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"\n{recipe} " in shown for recipe in RECIPES)
 
 
+def test_a_recipe_that_is_like_none_is_told_where_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["recipes", "nosuch"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "lambdanets: unknown recipe 'nosuch': lambdanets recipes lists the recipes.\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

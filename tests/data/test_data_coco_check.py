@@ -142,7 +142,7 @@ def test_clean_data_is_well_and_counted(tmp_path: Path) -> None:
     assert report.well
     assert report.form == "coco"
     assert [finding.kind for finding in report.findings] == ["no-objects"] * 2
-    assert "has 1 pictures of 6 without objects" in report.findings[0].what
+    assert "has no objects in 1 picture of 6, the first is" in report.findings[0].what
     train, val = report.splits
     assert (train.images, train.broken, val.images) == (6, 0, 4)
     assert train.classes == {"person": 3, "dog": 4, "toothbrush": 3}

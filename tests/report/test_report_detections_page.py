@@ -49,6 +49,7 @@ def test_the_page_says_what_was_measured_and_shows_the_pictures() -> None:
     assert re.search(r"<td>ape</td>.*width:70.0%.*<td>70.0</td><td>40.0</td>", page)
     assert "811,204" in page
     assert page.count('width="384" height="230"') == 2
+    assert "1 test picture;" in detections_page(replace(JUDGED, num_images=1), [])
 
 
 def test_names_are_no_markup_and_nothing_is_fetched() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from lambdanets.cli.table import print_rows
 from lambdanets.detection.precision import KINDS, Precision
 from lambdanets.finished import StoredRun, as_detector
-from lambdanets.printable import printable
+from lambdanets.printable import counted, printable
 from lambdanets.report.detections_page import points
 from lambdanets.report.files import ReportFiles
 
@@ -41,6 +41,6 @@ def print_precision(precision: Precision, split: str) -> None:
     """The numbers of boxes and masks beside each other, in points of 100; – where there is nothing to be found."""
     boxes, masks = (precision.of[kind] for kind in KINDS)
     rows = [(printable(name), points(boxes[name]), points(masks[name])) for name in boxes]
-    print_rows((f"{split}, {precision.num_images} images", *KINDS), rows, numbers=True)
+    print_rows((f"{split}, {counted(precision.num_images, 'image')}", *KINDS), rows, numbers=True)
     for note in precision.notes:
         print(printable(note))

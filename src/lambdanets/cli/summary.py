@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lambdanets.cli.own_name import own_name
 from lambdanets.cli.stopped import NOTHING_BEGUN
+from lambdanets.printable import counted
 from lambdanets.report.files import ReportFiles
 from lambdanets.training.checkpoint import list_checkpoints
 from lambdanets.training.folder import RunFolder
@@ -30,7 +31,7 @@ def _how_good(result: Record) -> str:
     found = {name.removeprefix(f"{split}_"): value for name, value in result.items()}
     if "box_ap" in found:
         box, mask = (100 * float(found[f"{kind}_ap"] or 0) for kind in ("box", "mask"))
-        return f"{split} box AP {box:.1f}, mask AP {mask:.1f} ({found['images']} images)"
+        return f"{split} box AP {box:.1f}, mask AP {mask:.1f} ({counted(int(found['images'] or 0), 'image')})"
     strangers = ", by hands it never saw" if result["recipe"] == "digits" else ""
     right = f"{found['correct']} of {found['images']} images{strangers}"
     return f"{split} accuracy {float(found['accuracy'] or 0):.2%} ({right})"

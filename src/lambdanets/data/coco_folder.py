@@ -24,6 +24,7 @@ from lambdanets.data.images import ImageError
 from lambdanets.data.labels import UNKNOWN
 from lambdanets.data.splits import in_order, split_meant, visible
 from lambdanets.data.tree import read_file
+from lambdanets.printable import counted
 
 NAME = "coco"
 MAX_OBJECTS = 1000
@@ -157,7 +158,7 @@ def _judge_whole(annotations: Annotations, faults: Faults, *, is_training: bool)
         faults.add(Fault("crowd-only", what), f"picture {annotations.picture_ids[place]}")
     empty = np.flatnonzero(every == 0).tolist()
     if len(empty):
-        what = f"has {len(empty):,} pictures of {len(annotations):,} without objects, the first is "
+        what = f"has no objects in {counted(len(empty), 'picture')} of {len(annotations):,}, the first is "
         faults.add(Fault("no-objects", what + f"{annotations.names[empty[0]]!a}"))
     if not single.any():
         what = "has no usable object" if not every.any() else "has crowds only, and no usable object"

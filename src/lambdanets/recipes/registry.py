@@ -43,7 +43,7 @@ def find_recipe(name: str, assignments: Sequence[str] = ()) -> Config:
         ValueError: there is no recipe of that name; an assignment that cannot be made; the nearest is named.
     """
     if name not in RECIPES:
-        where = advice(name, RECIPES, kind="recipes", place="lambdanets.recipes.registry")
+        where = advice(name, RECIPES, kind="recipes", place="lambdanets recipes")
         raise ValueError(f"unknown recipe '{name}': {where}")
     recipe = RECIPES[name]
     config = recipe()

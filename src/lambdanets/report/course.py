@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, nan
 
+from lambdanets.printable import counted
 from lambdanets.report.chart import Curve, line_chart
 from lambdanets.training.curves import running_mean
 from lambdanets.training.journal import Record
@@ -56,15 +57,15 @@ class Course:
         if judged:
             notes.append(f"Orange, dotted: {self.split} images, judged by the averaged weights without smoothing.")
         if bad:
-            notes.append(f"{_counted(bad, 'step')} with a loss or gradient that was no number; nothing was changed.")
+            notes.append(f"{counted(bad, 'step')} with a loss or gradient that was no number; nothing was changed.")
         if self._bad:
             notes.append("Short marks at the foot: such steps.")
         if returns:
             notes.append(
-                f"Purple, dashed: {_counted(len(returns), 'return')} to a checkpoint, with half the learning rate."
+                f"Purple, dashed: {counted(len(returns), 'return')} to a checkpoint, with half the learning rate."
             )
         if unread:
-            notes.append(f"{_counted(unread, 'time')} a picture could not be read; skipped.txt names them.")
+            notes.append(f"{counted(unread, 'time')} a picture could not be read; skipped.txt names them.")
         return notes
 
     def _learning(self, name: str, scale: float) -> str:
@@ -126,7 +127,3 @@ class Course:
 def _number(record: Record, name: str, otherwise: float = nan) -> float:
     value = record.get(name)
     return otherwise if value is None else float(value)
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
