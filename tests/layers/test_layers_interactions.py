@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from lambdanets.layers import LambdaLayer, interactions
+from lambdanets import create_model
+from lambdanets.layers import LambdaLayer, interactions, lambda_inputs
+from lambdanets.ops.choice import ORDERS
 
 LAYERS = {
     "both-parts": {"scope": 5},
@@ -33,6 +35,14 @@ def make_layer(**options: object) -> LambdaLayer:
 @torch.no_grad()
 def test_weighted_values_are_the_output(name: str) -> None:
     layer, x = make_layer(**LAYERS[name]), torch.randn(2, 12, 5, 7)
+    torch.testing.assert_close(seen_through(layer, x), layer(x).flatten(2), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["fp32", "fp64"])
+@pytest.mark.parametrize("impl", ["reference", *(order.NAME for order in ORDERS)])
+@torch.no_grad()
+def test_weighted_values_are_the_output_of_every_order(impl: str, dtype: torch.dtype) -> None:
+    layer, x = make_layer(scope=7, impl=impl).to(dtype), torch.randn(2, 12, 9, 8, dtype=dtype)
     torch.testing.assert_close(seen_through(layer, x), layer(x).flatten(2), atol=1e-5, rtol=1e-5)
 
 
@@ -85,3 +95,22 @@ def test_positions_are_relative_and_content_is_not() -> None:
 def test_a_query_outside_the_map_is_refused() -> None:
     with pytest.raises(ValueError, match=r"got queries=\[35\]; this map has positions 0 to 34"):
         interactions(make_layer(), torch.randn(1, 12, 5, 7), queries=[35])
+
+
+def test_a_network_tells_what_its_layers_are_given() -> None:
+    model = create_model("lambda_tiny").train()
+    model.c3.eval()  # a part that is kept as it is, say
+    images = torch.randn(2, 3, 32, 32)
+    inputs = lambda_inputs(model, images)
+    assert list(inputs) == [name for name, part in model.named_modules() if isinstance(part, LambdaLayer)]
+    assert model.training
+    assert not model.c3.training
+    model.eval()
+    with torch.no_grad():
+        block = model.c2[0]
+        given = torch.relu(block.norm_reduce(block.reduce(model.step(model.stem(images)))))
+    torch.testing.assert_close(inputs["c2.0.mixer"], given)
+
+
+def test_a_network_without_lambda_layers_tells_nothing() -> None:
+    assert lambda_inputs(torch.nn.Linear(2, 2), torch.randn(1, 2)) == {}

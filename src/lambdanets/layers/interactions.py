@@ -10,10 +10,11 @@ negative and do not sum to one. They are for looking at: what they take is n × 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from lambdanets.layers.lambda_layer import LambdaLayer
 from lambdanets.ops.content import normalized_keys
@@ -81,6 +82,32 @@ def interactions(
     if hidden is not None:
         value = value.masked_fill(hidden[:, None, None], 0)
     return Interactions(content, position, value.permute(0, 3, 2, 1))
+
+
+@torch.no_grad()
+def lambda_inputs(model: nn.Module, images: Float[Tensor, "b c *size"]) -> dict[str, Tensor]:
+    """What each lambda layer of a network is given for these images, by the name of the layer, in the network's order.
+
+    The network runs in eval mode, without gradients, and is left as it was. For `interactions`:
+
+        {name: interactions(model.get_submodule(name), x) for name, x in lambda_inputs(model, images).items()}
+    """
+    modes = {part: part.training for part in model.modules()}
+    caught: dict[str, Tensor] = {}
+
+    def keep(name: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        caught[name] = inputs[0]
+
+    layers = [(name, part) for name, part in model.named_modules() if isinstance(part, LambdaLayer)]
+    hooks = [layer.register_forward_pre_hook(partial(keep, name)) for name, layer in layers]
+    try:
+        model.eval()(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for part, was_training in modes.items():
+            part.training = was_training
+    return {name: caught[name] for name, _ in layers if name in caught}
 
 
 def _chosen(queries: Sequence[int] | None, count: int, device: torch.device) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambdanets.layers import LambdaLayer, interactions
+from lambdanets.layers import LambdaLayer, interactions, lambda_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,32 +49,22 @@ def look_inside(model: nn.Module, image: Float[Tensor, "1 c y x"]) -> Look | Non
 
     Where a layer has an intra-depth, the mean over it is shown.
     """
-    found = next(((name, part) for name, part in model.named_modules() if isinstance(part, LambdaLayer)), None)
-    if found is None:
+    name, x = next(iter(lambda_inputs(model, image).items()), (None, None))
+    if name is None or x is None:
         return None
-    name, layer = found
-    was_training = model.training
+    layer = model.get_submodule(name)
+    assert isinstance(layer, LambdaLayer)
+    row, column = _most_ink(image, x.shape[-2], x.shape[-1])
+    was_training = layer.training
     try:
-        x = _input_of(layer, model.eval(), image)
-        row, column = _most_ink(image, x.shape[-2], x.shape[-1])
-        seen = interactions(layer, x, queries=[row * x.shape[-1] + column])
+        seen = interactions(layer.eval(), x, queries=[row * x.shape[-1] + column])
     finally:
-        model.train(was_training)
+        layer.train(was_training)
     content, position = (
         None if part is None else part[0, :, 0].mean(-1).unflatten(1, x.shape[2:]).cpu()
         for part in (seen.content, seen.position)
     )
     return Look(layer=name, row=row, column=column, content=content, position=position)
-
-
-def _input_of(layer: nn.Module, model: nn.Module, image: Tensor) -> Tensor:
-    caught: list[Tensor] = []
-    hook = layer.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    try:
-        model(image)
-    finally:
-        hook.remove()
-    return caught[0]
 
 
 def _most_ink(image: Tensor, rows: int, columns: int) -> tuple[int, int]:
