@@ -1,12 +1,16 @@
 """`lambdanets evaluate`: judge a finished run again."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from lambdanets.cli.mistakes import mistakes_reported
+from lambdanets.cli.mistakes import EXIT_FAILED, mistakes_reported, report_mistake
+from lambdanets.printable import printable
 
 
 def evaluate(
@@ -39,7 +43,7 @@ def evaluate(
     from lambdanets.finished import as_classifier, is_detector, open_run
     from lambdanets.report.judgement import judge
 
-    with mistakes_reported():
+    with mistakes_reported(), _lost_workers_told(run):
         if report and data is not None:
             raise ValueError("--report: a run's report is about its own data: leave --data or --report out.")
         sides = _sides(resolutions)
@@ -68,6 +72,19 @@ def evaluate(
     print(describe_scores(scores, judgement, finished, task.split))
     if by_size:
         print(describe_sizes(by_size))
+
+
+@contextmanager
+def _lost_workers_told(run: Path) -> Iterator[None]:
+    """Within this block workers that are lost again and again end the process with code 1, after a line that says so."""
+    from lambdanets.data.loader import LoaderError  # loads torch
+
+    try:
+        yield
+    except LoaderError as error:
+        report_mistake(error)
+        print(f"Here the loader is as {printable(run / 'config.json')} says.", file=sys.stderr)
+        raise SystemExit(EXIT_FAILED) from None
 
 
 def _sides(text: str | None) -> list[int]:

@@ -10,6 +10,8 @@ from lambdanets.cli.broken_pipe import fall_silent
 from lambdanets.cli.mistakes import EXIT_FAILED, is_full_or_broken, report_mistake
 from lambdanets.cli.progress import TrainingProgress
 from lambdanets.cli.summary import describe_interruption, describe_next, describe_result, resume_command
+from lambdanets.data.finding import DataError
+from lambdanets.data.loader import LoaderError
 from lambdanets.detection.precision import Precision
 from lambdanets.detection.task import DetectionTask
 from lambdanets.training.classification import ClassificationTask
@@ -77,7 +79,7 @@ def _failures_told(run: Run, folder: RunFolder) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # nobody reads on: no failure
-    except (DivergedError, UnreadableDataError) as error:
+    except (DataError, DivergedError, LoaderError, UnreadableDataError) as error:
         report_mistake(error)
         raise SystemExit(EXIT_FAILED) from None
     except OutOfMemoryError as error:
