@@ -161,7 +161,8 @@ def test_a_folder_with_nothing_to_train_on_is_enough_to_judge_by(
     settings += [f"--set={setting}" for setting in ("model=lambda_scenes", "data.image_size=96", "device=cpu")]
     settings += ["--set=precision.dtype=float32", "--set=loader.workers=0"]
     words = ["train", "coco_mask_rcnn", "--data", str(tmp_path / "coco"), "--out", str(tmp_path / "run")]
-    assert main([*words, *settings]) == 0
+    (tmp_path / "coco" / "train" / "000003.png").write_bytes(b"no picture")
+    assert "1 training image could not be read and taught nothing" in said([*words, *settings], capsys)
     recorded = json.loads((tmp_path / "run" / "result.json").read_text())
     shutil.rmtree(tmp_path / "coco" / "train")
     (tmp_path / "coco" / "annotations" / "instances_train.json").unlink()

@@ -16,13 +16,22 @@ from lambdanets.training.run import Run
 
 
 def describe_result(result: Record, folder: RunFolder) -> str:
-    """How good the network is, time, what of it the loop cost, and where things are."""
+    """How good the network is, time, what of it the loop cost, what could not be read, and where things are."""
     costs, seconds = profile_of(read_journal(folder.metrics)), float(result["train_seconds"] or 0)
     return (
         f"{_how_good(result)}, {result['parameters']:,} parameters, {seconds:.0f} s of training\n"
         f"{'' if costs is None else costs.sentence + chr(10)}"
+        f"{_skipped(folder)}"
         f"weights {folder.weights}\ncurves  {folder.curves}\nresult  {folder.result}"
     )
+
+
+def _skipped(folder: RunFolder) -> str:
+    """A line about the training pictures that could not be read, where there are any."""
+    if not folder.skipped.exists():
+        return ""
+    count = folder.skipped.read_bytes().count(b"\n")
+    return f"{counted(count, 'training image')} could not be read and taught nothing: {folder.skipped}\n"
 
 
 def _how_good(result: Record) -> str:
