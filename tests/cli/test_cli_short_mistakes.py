@@ -11,6 +11,7 @@ from lambdanets.cli import main
 from lambdanets.cli.empty_word import check_words
 from lambdanets.cli.mistakes import LONGEST, report_mistake, sentence, shortened
 from lambdanets.cli.stored_help import FOLDER
+from lambdanets.detection.scenes import SPECS
 from lambdanets.recipes.registry import RECIPES, find_recipe
 from lambdanets.training.override import field_names
 
@@ -69,6 +70,11 @@ def test_a_field_may_be_empty() -> None:
 def test_the_help_of_train_names_every_recipe() -> None:
     shown = (FOLDER / "train.txt").read_text(encoding="utf-8")
     assert all(recipe in shown for recipe in RECIPES)
+
+
+def test_the_help_of_models_names_the_networks_that_it_does_not_list() -> None:
+    shown = (FOLDER / "models.txt").read_text(encoding="utf-8")
+    assert all(network in shown for network in SPECS)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -76,7 +76,7 @@ def evaluate(
 
 @contextmanager
 def _lost_workers_told(run: Path) -> Iterator[None]:
-    """Within this block workers that are lost again and again end the process with code 1, after a line that says so."""
+    """Within this block workers that are lost again and again end the process with code 1, after a line about it."""
     from lambdanets.data.loader import LoaderError  # loads torch
 
     try:

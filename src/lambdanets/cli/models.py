@@ -16,6 +16,9 @@ def models(*names: str, image_size: WholeNumber | None = None) -> None:
 
     Example: lambdanets models resnet50_cccc resnet50_llll --image-size 224
 
+    The small networks of the detection demo, lambda_scenes and conv_scenes, are
+    backbones of detectors alone: see lambdanets recipes digit_scenes.
+
     Args:
         names: Networks to list; by default all of them.
         image_size: Side of the image in pixels, 32 or more. By default the size each network is meant for.
