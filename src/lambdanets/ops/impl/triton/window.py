@@ -107,6 +107,27 @@ def tile_positions(y0, x0, size_y, size_x, TILE_Y: tl.constexpr, TILE_X: tl.cons
 
 
 @triton.jit
+def program_lambdas(
+    value, table, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
+    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
+    STEP: tl.constexpr, BY_COLUMN: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """The lambdas of this program's tile, and whose they are: block of channels, images, channels, keys, positions.
+
+    The positions are flattened, with whether they are on the map. The lambdas are as those of `tile_lambdas`.
+    """
+    y0, x0, image, block = program_tiles(size_y, size_x, v, IMAGES, CHANNELS, TILE_Y, TILE_X)
+    lambdas = tile_lambdas(
+        value, table, image, block * CHANNELS, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
+        IMAGES, CHANNELS, KEYS * TILE_Y * TILE_X, STEP, BY_COLUMN, PRECISION,
+    )  # fmt: skip
+    images, channels = image + tl.arange(0, IMAGES), block * CHANNELS + tl.arange(0, CHANNELS)
+    keys = tl.arange(0, KEYS)
+    position, on_map = tile_positions(y0, x0, size_y, size_x, TILE_Y, TILE_X)
+    return lambdas, block, images, channels, keys, position, on_map
+
+
+@triton.jit
 def lambda_gradients(
     grad, query, head_place, key_place, head_exists, key_exists, head, head_item, key_item, key, channels, h, k, v,
     BY_CHANNEL: tl.constexpr, PRECISION: tl.constexpr,
@@ -142,15 +163,11 @@ def output_kernel(
     """y[image, n, h, v] = Σ_k q[image, n, h, k] λ[(image, v), (k, n)] for a tile of n and some (image, v)."""
     TILE: tl.constexpr = TILE_Y * TILE_X
     size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
-    y0, x0, image, block = program_tiles(size_y, size_x, v, IMAGES, CHANNELS, TILE_Y, TILE_X)
-    lambdas = tile_lambdas(
-        value, table, image, block * CHANNELS, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
-        IMAGES, CHANNELS, KEYS * TILE, STEP, True, PRECISION,
+    lambdas, _, images, channels, keys, position, on_map = program_lambdas(
+        value, table, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
+        IMAGES, CHANNELS, KEYS, TILE_Y, TILE_X, STEP, True, PRECISION,
     )  # fmt: skip
     lambdas = tl.reshape(lambdas, (IMAGES, CHANNELS, KEYS, TILE))
-    images, channels = image + tl.arange(0, IMAGES), block * CHANNELS + tl.arange(0, CHANNELS)
-    keys = tl.arange(0, KEYS)
-    position, on_map = tile_positions(y0, x0, size_y, size_x, TILE_Y, TILE_X)
     place = (images.to(tl.int64) * size_y * size_x)[:, None] + position[None, :]  # IMAGES TILE
     here = (images < b)[:, None] & on_map[None, :]
     for head in range(h):
@@ -174,16 +191,12 @@ def query_gradient_kernel(
     """dq[block of v, image, n, h, k] = Σ_v dy[image, n, h, v] λ[(k, n), (image, v)], the sum over this block of v."""
     TILE: tl.constexpr = TILE_Y * TILE_X
     size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
-    y0, x0, image, block = program_tiles(size_y, size_x, v, IMAGES, CHANNELS, TILE_Y, TILE_X)
-    lambdas = tile_lambdas(
-        value, table, image, block * CHANNELS, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
-        IMAGES, CHANNELS, KEYS * TILE, STEP, False, PRECISION,
+    lambdas, block, images, channels, keys, position, on_map = program_lambdas(
+        value, table, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
+        IMAGES, CHANNELS, KEYS, TILE_Y, TILE_X, STEP, False, PRECISION,
     )  # fmt: skip
     lambdas = tl.reshape(lambdas, (KEYS, TILE, IMAGES, CHANNELS))
-    images, channels = image + tl.arange(0, IMAGES), block * CHANNELS + tl.arange(0, CHANNELS)
-    keys = tl.arange(0, KEYS)
     n = size_y.to(tl.int64) * size_x
-    position, on_map = tile_positions(y0, x0, size_y, size_x, TILE_Y, TILE_X)
     place = position[:, None] + (images.to(tl.int64) * n)[None, :]  # TILE IMAGES
     here = on_map[:, None] & (images < b)[None, :]
     part = d_query + block.to(tl.int64) * b * n * h * k
