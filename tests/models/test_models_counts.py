@@ -19,6 +19,9 @@ TABLE_3_AND_12 = [
     ("resnet50_clll", {}, 15.1),
     ("resnet50_cccl", {}, 18.8),
     ("resnet50_llll", {"dim_intra": 4}, 16.0),
+    ("resnet50_se", {}, 28.1),
+    ("resnet50_augmented", {}, 25.8),
+    ("resnet50_local_attention", {}, 18.0),
 ]
 # Trainable parameters and BatchNorm statistics together, as the NFNet paper's Table 3 counts them.
 FAMILY = [("lambda_resnet350", 105.8), ("lambda_resnet420", 124.8)]

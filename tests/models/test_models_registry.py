@@ -11,13 +11,22 @@ from lambdanets.models import create_model, list_models
 FAMILY = [f"lambda_resnet{depth}" for depth in (50, 101, 152, 200, 270, 350, 420)]
 STUDY = [f"resnet50_{placement}" for placement in ("cccc", "lccc", "llcc", "lllc", "llll", "clll", "ccll", "cccl")]
 
+BASELINES = [
+    "resnet50_se",
+    "resnet50_linear_attention",
+    "resnet50_attention",
+    "resnet50_augmented",
+    "resnet50_axial_attention",
+    "resnet50_local_attention",
+]
+
 
 def lambda_layers(model):
     return [module for module in model.modules() if isinstance(module, LambdaLayer)]
 
 
 def test_every_promised_name_is_listed_once():
-    assert sorted(list_models()) == sorted(["lambda_tiny", *STUDY, *FAMILY])
+    assert sorted(list_models()) == sorted(["lambda_tiny", *STUDY, *BASELINES, *FAMILY])
 
 
 def test_the_package_re_exports_both_functions():

@@ -12,16 +12,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lambdanets.layers import LambdaLayer, SqueezeExcite
+from lambdanets.layers import LambdaLayer, SqueezeExcite, attention
 from lambdanets.layers.masked_norm import normalize_by_batch
 from lambdanets.models.blocks import Bottleneck
+
+UNAWARE = (
+    attention.LinearAttention,
+    attention.RelativeAttention,
+    attention.AugmentedConvolution,
+    attention.AxialAttention,
+    attention.LocalAttention,
+)
+"""Layers that would take padding for image: the baselines are for comparisons on images of one size."""
 
 Padded = tuple[Tensor, Tensor]
 """A map (b, d, *N) that is zero where hidden, and what is visible (b, *N)."""
 
 
 def padded(part: nn.Module, x: Float[Tensor, "b d y x"], visible: Bool[Tensor, "b y x"]) -> Padded:
-    """The map and the visible positions behind a part of a network; x is zero where hidden, and so is the result."""
+    """The map and the visible positions behind a part of a network; x is zero where hidden, and so is the result.
+
+    Raises ValueError for an attention layer, to which positions cannot be hidden.
+    """
     if isinstance(part, nn.Sequential):
         for child in part:
             x, visible = padded(child, x, visible)
@@ -35,6 +47,11 @@ def padded(part: nn.Module, x: Float[Tensor, "b d y x"], visible: Bool[Tensor, "
     if isinstance(part, LambdaLayer):
         seen = visible if isinstance(part.pool, nn.Identity) else halved(visible, _stride(part.pool))
         return part(x, context_mask=visible).masked_fill(~seen[:, None], 0), seen
+    if isinstance(part, UNAWARE):
+        raise ValueError(
+            f"a {type(part).__name__} takes padding for image; give a batch of images of one size, or a network of "
+            "convolutions and lambda layers."
+        )
     if isinstance(part, nn.Conv2d | nn.MaxPool2d):
         return _hide(part(x), halved(visible, _stride(part)))
     return part(x), visible  # of the rest, ReLU and identities, each keeps zeros

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lambdanets.models import lambda_resnet, resnet, tiny
+from lambdanets.models import baselines, lambda_resnet, resnet, tiny
+from lambdanets.models.attentions import AttentionOptions, AugmentedOptions, LocalOptions
 from lambdanets.models.lambda_resnet import FamilyOptions, build_lambda_resnet
 from lambdanets.models.lambdas import LambdaOptions, build_lambda_network
 from lambdanets.models.network import ResNet
@@ -27,6 +28,12 @@ class Family:
 FAMILIES = (
     Family(specs=tiny.SPECS, options=LambdaOptions, build=tiny.build_tiny),
     Family(specs=resnet.SPECS, options=LambdaOptions, build=build_lambda_network),
+    Family(specs=baselines.SE_SPECS, options=NetworkOptions, build=baselines.build_convolutional),
+    Family(specs=baselines.LINEAR_SPECS, options=AttentionOptions, build=baselines.build_linear),
+    Family(specs=baselines.RELATIVE_SPECS, options=AttentionOptions, build=baselines.build_relative),
+    Family(specs=baselines.AUGMENTED_SPECS, options=AugmentedOptions, build=baselines.build_augmented),
+    Family(specs=baselines.AXIAL_SPECS, options=AttentionOptions, build=baselines.build_axial),
+    Family(specs=baselines.LOCAL_SPECS, options=LocalOptions, build=baselines.build_local),
     Family(specs=lambda_resnet.SPECS, options=FamilyOptions, build=build_lambda_resnet),
 )
 
@@ -38,8 +45,9 @@ def create_model(name: str, *, num_classes: int = 1000, in_chans: int = 3, **opt
         name: one of `list_models()`.
         num_classes: outputs of the classifier; 0: no classifier, `forward` returns pooled features.
         in_chans: channels of the images.
-        options: fields of `NetworkOptions`, and of `LambdaOptions` for networks with lambda layers; of `FamilyOptions`
-            for lambda_resnet50 … lambda_resnet420.
+        options: fields of `NetworkOptions`; for networks with lambda layers of `LambdaOptions` (`FamilyOptions` for
+            lambda_resnet50 … lambda_resnet420), with attention of `AttentionOptions`, `LocalOptions` or
+            `AugmentedOptions`.
 
     Raises:
         ValueError: for an unknown name or option, naming the nearest, and for values that do not fit together.
@@ -56,7 +64,7 @@ def create_model(name: str, *, num_classes: int = 1000, in_chans: int = 3, **opt
 
 
 def list_models() -> list[str]:
-    """Every name that `create_model` knows: the demo network, the study, the family by depth."""
+    """Every name that `create_model` knows: the demo network, the study and its baselines, the family by depth."""
     return [name for family in FAMILIES for name in family.specs]
 
 
