@@ -111,6 +111,16 @@ def test_programs_get_a_line_a_picture(run: Path, photos: Path, capsys: pytest.C
     assert {"image_id", "file_name", "category_id", "bbox", "score", "segmentation"} == set(line["detections"][0])
 
 
+def test_programs_are_told_of_a_picture_that_cannot_be_read(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(photos / "broken.png"), str(photos / "a" / "x.png")]
+    told, found = map(json.loads, said(["predict", str(run), *given, "--json"], capsys, code=1).splitlines())
+    assert told == {"image": given[0], "error": told["error"]}
+    assert "broken.png" in told["error"]
+    assert set(found) == {"image", "detections"}
+
+
 def test_a_kill_costs_nothing(tmp_path: Path) -> None:
     settings = [f"--set={setting}" for setting in (*FEW, "epochs=3", "checkpoint.every_steps=2")]
     assert main(["train", "digit_scenes", "--out", str(tmp_path / "undisturbed"), *settings]) == 0
@@ -128,6 +138,7 @@ def test_a_kill_costs_nothing(tmp_path: Path) -> None:
     [
         (["predict", "RUN", "PHOTO", "--page", "x.html"], "name a folder, --draw OUT"),
         (["predict", "RUN", "PHOTO", "--draw", "PHOTO"], "is a file; name a folder"),
+        (["predict", "RUN", "PHOTO", "--draw", "FOLDER"], "holds pictures to be drawn on"),
         (["predict", "RUN", "BROKEN"], "broken.png"),
         (["evaluate", "RUN", "--resolutions", "96,128"], "takes pictures of every size"),
         (["evaluate", "RUN", "--data", "PHOTO"], "is judged on its own data"),
@@ -136,6 +147,7 @@ def test_a_kill_costs_nothing(tmp_path: Path) -> None:
         (["train", "coco_mask_rcnn"], "--data PATH"),
         (["train", "digit_scenes", *SMALL, "--set", "task.init=nowhere"], "no weights"),
         (["train", "digit_scenes", "--set", "task.detector.levels=2,4"], "levels"),
+        (["train", "digit_scenes", "--set", "precision.compile=true"], "does not know how to compile a detector"),
         (["train", "digit_scenes", *SMALL, "--set", "model=lambda_scene"], "lambda_scenes"),
         (["train", "digit_scenes", *SMALL, "--set", "model_options.in_chans=1"], "the data decides it"),
     ],
@@ -144,7 +156,7 @@ def test_a_kill_costs_nothing(tmp_path: Path) -> None:
 def test_mistakes_are_told(
     run: Path, photos: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"RUN": run, "PHOTO": photos / "a" / "x.png", "BROKEN": photos / "broken.png"}
+    places = {"RUN": run, "PHOTO": photos / "a" / "x.png", "FOLDER": photos / "a", "BROKEN": photos / "broken.png"}
     with pytest.raises(SystemExit) as ended:
         main([str(places.get(word, word)) for word in words])
     assert ended.value.code == 2

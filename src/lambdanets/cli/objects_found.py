@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +42,20 @@ def predict_objects(paths: Sequence[Path], run: FinishedDetector, *, as_json: bo
 
     Raises:
         ImageError: not one of them can be read; the message is about the first.
-        ValueError: `draw` is no folder, nor can be made one.
+        ValueError: `draw` is no folder, nor can be made one, or it is the folder of one of the files.
     """
     if draw is not None:
-        _make_folder(draw)
+        _make_folder(draw, paths)
     all_found = []
     for found in find_objects(paths, run, with_drawing=draw is not None):
-        if as_json and not found.error:
-            print(json.dumps({"image": str(found.path), "detections": found.results}), flush=True)
+        if as_json:
+            answer = {"error": found.error} if found.error else {"detections": found.results}
+            print(json.dumps({"image": str(found.path)} | answer), flush=True)
         if draw is not None and found.drawn is not None:
             stream = io.BytesIO()
             found.drawn.save(stream, "PNG")
             write_whole(draw / _drawing_name(len(all_found), found.path, paths), stream.getvalue())
-        all_found.append(found)
+        all_found.append(replace(found, drawn=None))  # of many files the drawings would fill the memory
     errors = [found.error for found in all_found if found.error]
     if len(errors) == len(all_found):
         raise ImageError(errors[0] + (f" (and {len(errors) - 1} more that cannot be read)" if errors[1:] else ""))
@@ -81,7 +82,9 @@ def find_objects(paths: Sequence[Path], run: FinishedDetector, *, with_drawing: 
         yield Found(path=path, results=results, drawn=drawn)
 
 
-def _make_folder(path: Path) -> None:
+def _make_folder(path: Path, pictures: Sequence[Path]) -> None:
+    if any(path.resolve() == picture.resolve().parent for picture in pictures):
+        raise ValueError(f"--draw: {path} holds pictures to be drawn on, which might be written over: name another.")
     if path.exists() and not path.is_dir():
         raise ValueError(f"--draw: {path} is a file; name a folder.")
     path.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,12 @@ class DetectionConfig:
         """The task of a whole config; its data must load as splits `train`, `validation` (or None) and `test`.
 
         What the data leaves out because it is bad is told in a warning.
+
+        Raises:
+            ValueError: the data cannot be learned from, or the detector is to be compiled.
         """
+        if config.precision.compile:
+            raise ValueError("precision.compile: torch.compile does not know how to compile a detector: leave it out.")
         return self.build_on(config.data.load(), config, ranks)
 
     def build_on(self, data: Any, config: "Config", ranks: Ranks) -> "DetectionTask":

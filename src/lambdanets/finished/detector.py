@@ -70,7 +70,9 @@ class FinishedDetector:
 
     def read(self, path: Path | str) -> Image.Image:
         """The picture in an image file; ImageError for a file that gives none."""
-        return read_image(Path(path))
+        data = self.config.data
+        limit = {"max_pixels": data.max_pixels} if isinstance(data, CocoConfig) else {}
+        return read_image(Path(path), **limit)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[dict[str, Tensor]]:
         """Of each picture its detections, the surest first.
