@@ -109,17 +109,17 @@ class CocoConfig:
             raise DataError(f"{path} is {'a file' if path.exists() else 'not there'}: name the folder in COCO's form.")
         return path, set(parts(path)) if (path / "annotations").is_dir() else set()
 
-    def _split(self, path: Path, name: str, told: list[str]) -> "CocoSplit":
+    def _split(self, path: Path, name: str, told: list[str]) -> CocoSplit:
         source, findings = examine(path, name, self.max_objects)
         refuse(findings)
-        told += self._judged(source, findings)
+        told += self._left_out(source, findings)
         single = source.annotations.object_counts(crowds=False)
         everything = name != "train" or self.empty_pictures
         chosen = np.arange(len(source)) if everything else np.flatnonzero(single)
         jitter = Jitter(side=self.image_size, scales=self.jitter, flip=self.flip, fill=IMAGENET_MEAN)
         return CocoSplit(source=source, chosen=chosen, jitter=jitter, max_pixels=self.max_pixels)
 
-    def _judged(self, source: CocoSource, findings: list[Finding]) -> list[str]:
+    def _left_out(self, source: CocoSource, findings: list[Finding]) -> list[str]:
         """A sentence of what is left out, if anything is; DataError where that is not wanted."""
         grave = [finding for finding in findings if not finding.note and finding.kind != "empty-class"]
         if not grave:

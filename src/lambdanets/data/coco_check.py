@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from lambdanets.data.annotation_faults import FIXES
 from lambdanets.data.coco_folder import CocoSource
 from lambdanets.data.finding import Finding
-from lambdanets.data.images import ImageError
 from lambdanets.data.look import Look
 
 
@@ -13,9 +12,6 @@ def judge_size(source: CocoSource, index: int, look: Look) -> Iterator[Finding]:
     """A finding if a picture that can be read is of another size than its objects were drawn for."""
     if look.error:
         return
-    name, fix = source.name(index), FIXES["other-size"]
-    try:
-        source.check_size(index, *((look.height, look.width) if look.turned else (look.width, look.height)))
-    except ImageError as error:
-        what = str(error).removeprefix(f"{name} ").removesuffix(f": {fix}.")
-        yield Finding(kind="other-size", where=name, what=what, fix=fix, broad=False)
+    upright = (look.height, look.width) if look.turned else (look.width, look.height)
+    if fault := source.size_fault(index, *upright):
+        yield Finding(kind=fault.kind, where=source.name(index), what=fault.what, fix=FIXES[fault.kind], broad=False)

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambdanets.data.annotation_faults import FIXES, Fault, Faults
+from lambdanets.data.annotation_faults import Fault, Faults
 from lambdanets.data.annotations import Annotations, read_annotations
 from lambdanets.data.finding import DataError, Finding
-from lambdanets.data.images import ImageError
 from lambdanets.data.labels import UNKNOWN
 from lambdanets.data.splits import in_order, split_meant, visible
 from lambdanets.data.tree import read_file
@@ -51,7 +50,7 @@ class CocoSource:
     annotations: Annotations
     faults: Faults
     classes: tuple[str, ...] = ()
-    """None: these are the classes of whole pictures."""
+    """Of whole pictures, which have none; those of the objects are among the annotations."""
     labels: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,12 +73,13 @@ class CocoSource:
         """What is in the file of a picture; OSError or ImageError if it is gone or no file."""
         return read_file(self.part.pictures / self.annotations.names[index], self.name(index))
 
-    def check_size(self, index: int, width: int, height: int) -> None:
-        """Raise ImageError unless a picture, upright, is of the size for which its objects were drawn."""
+    def size_fault(self, index: int, width: int, height: int) -> Fault | None:
+        """What is wrong with a picture, upright, that is not of the size for which its objects were drawn."""
         rows, columns = self.annotations.sizes[index].tolist()
-        if (height, width) != (rows, columns):
-            what = f"has {width} × {height} pixels, but its objects were drawn for {columns} × {rows}"
-            raise ImageError(f"{self.name(index)} {what}: {FIXES['other-size']}.")
+        if (height, width) == (rows, columns):
+            return None
+        what = f"has {width} × {height} pixels, but its objects were drawn for {columns} × {rows}"
+        return Fault("other-size", what)
 
     def objects_of_classes(self) -> dict[str, int]:
         """How many objects each class has, crowds not counted."""

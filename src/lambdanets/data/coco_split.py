@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from lambdanets.data.annotation_faults import FIXES
 from lambdanets.data.coco_folder import CocoSource
 from lambdanets.data.detection_batch import DetectionBatch
 from lambdanets.data.doing import doing
@@ -74,9 +75,8 @@ class CocoSplit:
 
     def objects(self, index: int) -> Objects:
         """What is in a picture, crowds and all, in its own pixels; DataError if the file was changed."""
-        entries = self.source.annotations.read(int(self.chosen[index]))
-        own = self.source.annotations.span(int(self.chosen[index]))
-        annotations = self.source.annotations
+        annotations, place = self.source.annotations, int(self.chosen[index])
+        entries, own = annotations.read(place), annotations.span(place)
         return _objects(entries, annotations.labels[own], annotations.crowd[own], self.size(index))
 
     def plain(self, indices: NDArray[np.int64]) -> DetectionBatch:
@@ -163,7 +163,8 @@ class CocoSplit:
         except OSError as error:
             raise ImageError(f"{name} cannot be read ({error.strerror or error}).") from None
         picture = decode_image(content, name, max_pixels=self.max_pixels)
-        self.source.check_size(place, *picture.size)
+        if fault := self.source.size_fault(place, *picture.size):
+            raise ImageError(f"{name} {fault.what}: {FIXES[fault.kind]}.")
         return picture
 
 
