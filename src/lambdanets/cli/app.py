@@ -12,6 +12,7 @@ from lambdanets.cli.predict import predict
 from lambdanets.cli.pseudo_label import pseudo_label
 from lambdanets.cli.recipes import recipes
 from lambdanets.cli.selftest import selftest
+from lambdanets.cli.study import study
 from lambdanets.cli.train import train
 from lambdanets.cli.tune import tune
 from lambdanets.cli.verify import verify
@@ -23,7 +24,7 @@ app = App(
     help_format="plaintext",  # markdown would take a fifth of the time that --help takes
     result_action="return_value",
 )
-for verb in (train, evaluate, predict, pseudo_label, recipes, models, explain, tune, verify, doctor, selftest):
+for verb in (train, evaluate, predict, pseudo_label, recipes, models, explain, tune, study, verify, doctor, selftest):
     app.command(verb)
 app.command(data)
 app.register_install_completion_command(help="Let the shell complete verbs and options; begins with the next shell.")

@@ -2,15 +2,18 @@
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from lambdanets import __version__
 
+HOME = "lambdanets.report"
+"""The room whose pages all others look like."""
 
-def render(template: str, **content: Any) -> str:
-    """The HTML of a template in `templates/`."""
+
+def render(template: str, *, room: str = HOME, **content: Any) -> str:
+    """The HTML of a template in the `templates/` of a package of ours, which may extend those of this one."""
     environment = Environment(
-        loader=PackageLoader("lambdanets.report"),
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((room, HOME))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -22,7 +22,7 @@ class LayerRow:
     layer: str
     """The row's label."""
     parameters: float | None
-    top1: float
+    top1: float | None
 
 
 TABLE_3 = (
