@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 from torchvision.ops import SqueezeExcitation
 
 from lambdanets.layers import LambdaLayer, SqueezeExcite, attention
@@ -192,8 +193,30 @@ def test_bad_options_are_one_clear_error(name, options, message):
 @pytest.mark.parametrize("kind", ["linear", "relative", "augmented", "axial", "local"])
 def test_padding_is_refused_where_it_would_be_taken_for_image(kind):
     visible = torch.ones(1, 32, 32, dtype=torch.bool)
-    with pytest.raises(ValueError, match="takes padding for image; give a batch of images of one size"):
+    with pytest.raises(ValueError, match="takes padding for image; give images of one size"):
         small_network(kind).eval().features(images(1, 1, 32, 32), visible)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["linear", "relative", "augmented", "axial", "local"])
+def test_one_graph_serves_all_sizes(kind):
+    model, counter = small_network(kind, stages=2).eval(), CompileCounter()
+    compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=counter)
+    for batch, height, width in ((2, 64, 96), (3, 96, 64), (2, 160, 64)):
+        x = images(batch, 1, height, width)
+        torch.testing.assert_close(compiled(x), model(x), rtol=0, atol=1e-5)
+    assert counter.frame_count == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["linear", "relative", "augmented", "axial", "local"])
+def test_an_exported_network_takes_other_sizes(kind):
+    model = small_network(kind, stages=2).eval()
+    batch, rows, columns = (torch.export.Dim(key, min=2, max=16) for key in ("batch", "rows", "columns"))
+    sizes = ({0: batch, 2: 32 * rows, 3: 32 * columns},)
+    exported = torch.export.export(model, (images(2, 1, 64, 96),), dynamic_shapes=sizes).module()
+    x = images(3, 1, 128, 64)
+    torch.testing.assert_close(exported(x), model(x))
 
 
 @pytest.mark.parametrize("kind", ["relative", "axial", "local", "lambda"])

@@ -49,8 +49,8 @@ def padded(part: nn.Module, x: Float[Tensor, "b d y x"], visible: Bool[Tensor, "
         return part(x, context_mask=visible).masked_fill(~seen[:, None], 0), seen
     if isinstance(part, UNAWARE):
         raise ValueError(
-            f"a {type(part).__name__} takes padding for image; give a batch of images of one size, or a network of "
-            "convolutions and lambda layers."
+            f"a {type(part).__name__} takes padding for image; give images of one size (a detector: in multiples of 32 "
+            "pixels), or take a network of convolutions and lambda layers."
         )
     if isinstance(part, nn.Conv2d | nn.MaxPool2d):
         return _hide(part(x), halved(visible, _stride(part)))
