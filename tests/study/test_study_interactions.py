@@ -28,7 +28,7 @@ def trained_like(**options: object) -> LambdaLayer:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     threads = torch.get_num_threads()
-    path = digits_run(tmp_path_factory.mktemp("study") / "digits", epochs=1)
+    path = digits_run(tmp_path_factory.mktemp("study") / "digits", epochs=0.25)
     torch.set_num_threads(threads)
     return path
 
@@ -143,7 +143,7 @@ def test_a_picture_of_the_readers_own(run: Path, tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again(run: Path) -> None:
     before = (run / "result.json").stat().st_mtime_ns
-    assert digits_run(run, epochs=1) == run
+    assert digits_run(run, epochs=0.25) == run
     assert (run / "result.json").stat().st_mtime_ns == before
 
 

@@ -7,7 +7,7 @@ from lambdanets.training.folder import RunFolder
 from lambdanets.training.run import begin_run, finish_run, prepare_run, read_result, resume_run, train_run
 
 
-def digits_run(path: Path, *, epochs: int) -> Path:
+def digits_run(path: Path, *, epochs: float) -> Path:
     """The folder of a finished run of the recipe `digits`: it is begun, gone on with, or found.
 
     Sets the number of CPU threads to the recipe's.
