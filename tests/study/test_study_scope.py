@@ -53,7 +53,7 @@ def test_tables_and_figure(options):
     assert shown.figures[0].png.startswith(b"\x89PNG")
     for row in best.rows:
         mine = [other for other in orders.rows if other[1] == row[1]]
-        assert row[6] == min(other[6] for other in mine)
+        assert row[7] == min(other[6] for other in mine)
 
 
 @pytest.mark.parametrize("stage", [*scope.QUICK, *scope.STANDARD], ids=lambda stage: f"{stage.stage}-{stage.batch}")

@@ -7,12 +7,14 @@ a figure is 7.2 inches wide, its letters 9 points and more.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from math import log10
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 WIDTH, HEIGHT = 7.2, 3.6
 """Inches."""
@@ -89,6 +91,19 @@ def named_ticks(axes: Axes, places: Sequence[float], names: Sequence[str] | None
     """Ticks along x at these places and no others, by their numbers or by these names."""
     axes.set_xticks(places, [f"{place:g}" for place in places] if names is None else list(names))
     axes.xaxis.minorticks_off()
+
+
+def plain_log(axes: Axes) -> None:
+    """A logarithmic axis upwards, with plain numbers at 1, 2 and 5 times powers of ten; at fewer where it is long.
+
+    To be called when everything is drawn.
+    """
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    decades = log10(high / low)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,g}"))
+    axes.yaxis.minorticks_off()
 
 
 def as_png(figure: Figure) -> bytes:

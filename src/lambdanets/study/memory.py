@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lambdanets.study import mixers
-from lambdanets.study.drawing import as_png, drawing, legend_below, named_ticks, series
+from lambdanets.study.drawing import as_png, drawing, legend_below, named_ticks, plain_log, series
 from lambdanets.study.measuring import fresh_peak
 from lambdanets.study.memory_formulas import (
     BYTES,
@@ -138,7 +138,7 @@ def _peaks(
     peaks = [Column(name=text, unit="MiB", origin="measured", digits=0) for text in cells]
     rows = []
     for layer in _layers(options):
-        formula = [layer.pairs(batch, side**2) * BYTES / 2**20 for side, batch in (cells[end] for end in ends)]
+        formula = [layer.pairs(batch, side**2) * BYTES / 2**20 or 0 for side, batch in (cells[end] for end in ends)]
         rows.append((layer.name, *formula, *(_peak(options, answers, layer, *cell) for cell in cells.values())))
     return Table(
         name=name,
@@ -176,8 +176,9 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
                 if first_out is not None:
                     axes.plot(first_out, limit, marker="x", color=series(index)["color"], markersize=9, mew=2.5, ls="")
             axes.axhline(limit, color="#595959", linewidth=1)
-            axes.set(title=title, xlabel=label, xscale="log", yscale="log")
+            axes.set(title=title, xlabel=label, xscale="log")
             named_ticks(axes, [cell[place] for cell in cells])
+            plain_log(axes)
         panels[0].set_ylabel("peak memory, MiB")
         panels[0].annotate("limit; ×: out of memory", (0.02, limit), xycoords=("axes fraction", "data"), va="bottom")
         legend_below(figure, panels[0], columns=2)
@@ -198,12 +199,13 @@ def _summary(options: StudyOptions, answers: Mapping[str, Answer]) -> Iterator[s
         "a weight for each pair of positions, for each image and each head. A lambda layer needs an embedding for each "
         "pair, but the same ones for all images."
     )
+    formulas_say = [
+        f"{as_printed(table_4_bytes(row.key) / 1e9)}\N{NO-BREAK SPACE}GB ({row.layer}; printed {row.memory:g})"
+        for row in ROUNDED
+    ]
     yield (
-        "The memory column of the paper's Table 4 follows from these formulas: counted are "
-        + ", ".join(
-            f"{as_printed(table_4_bytes(row.key) / 1e9)} GB ({row.layer}; printed {row.memory:g})" for row in ROUNDED
-        )
-        + "."
+        "The memory column of the paper's Table 4 follows from these formulas, rounded: counted are "
+        f"{', '.join(formulas_say)}."
     )
     outs = [_first_out(options, answers, layer) for layer in _layers(options)]
     told = ", ".join(

@@ -26,6 +26,8 @@ STUDY = "study.html"
 """The page of everything."""
 FEW = 4
 """Columns that a narrow page has room for; of wider tables each row becomes a card there."""
+LONG = 24
+"""Rows that are shown at once; longer tables are folded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,7 @@ def _table(table: Table) -> dict[str, Any]:
             for row in table.rows
         ],
         "is_wide": len(table.columns) > FEW,
+        "is_long": len(table.rows) > LONG,
     }
 
 
