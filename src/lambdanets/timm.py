@@ -19,11 +19,12 @@ from lambdanets.models.registry import create_model, list_models, model_family
 
 def timm_config(name: str) -> dict[str, Any]:
     """What timm should know of the network `name`: its image size, first convolution and classifier."""
-    size = model_family(name).specs[name].image_size
+    spec = model_family(name).specs[name]
+    size, reduction = spec.image_size, 2 ** (len(spec.stages) + 1)
     return {
         "input_size": (3, size, size),
         "min_input_size": (3, 32, 32),
-        "pool_size": (-(-size // 32), -(-size // 32)),
+        "pool_size": (-(-size // reduction), -(-size // reduction)),
         "first_conv": "stem.0",
         "classifier": "classifier",
         "license": "apache-2.0",

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lambdanets.models import create_model, list_models
+from lambdanets.models.registry import model_family
 
-DIMS = {"c2": 256, "c3": 512, "c4": 1024, "c5": 2048}
+DIMS = [256, 512, 1024, 2048]
 STRIDES = {"c2": 4, "c3": 8, "c4": 16, "c5": 32}
 
 
@@ -17,15 +18,17 @@ def tiny():
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_every_network_gives_logits_and_four_maps(name):
+def test_every_network_gives_logits_and_a_map_a_stage(name):
     with torch.device("meta"):
         model = create_model(name, num_classes=7, in_chans=1).eval()
         images = torch.empty(2, 1, 70, 33)
     maps = model.features(images)
-    assert model.forward_head(maps["c5"]).shape == (2, 7)
-    assert list(maps) == ["c2", "c3", "c4", "c5"]
+    spec = model_family(name).specs[name]
+    assert list(maps) == list(STRIDES)[: len(spec.stages)]
+    assert model.forward_head(list(maps.values())[-1]).shape == (2, 7)
     dims = [info["num_chs"] for info in model.feature_info[1:]]
-    assert name == "lambda_tiny" or dims == list(DIMS.values())
+    assert dims == [stage.width * spec.expansion for stage in spec.stages]
+    assert "resnet" not in name or dims == DIMS
     for (stage, map_), dim in zip(maps.items(), dims, strict=True):
         assert map_.shape == (2, dim, math.ceil(70 / STRIDES[stage]), math.ceil(33 / STRIDES[stage]))
 
