@@ -19,6 +19,7 @@ def study(
     out: Path = Path("study"),
     device: Literal["cpu", "cuda"] = "cpu",
     run: Path | None = None,
+    image: Path | None = None,
 ) -> None:
     """Rebuild the paper's tables and figures that can be had without ImageNet: what is printed, counted, measured here.
 
@@ -37,6 +38,7 @@ def study(
         out: Folder of answers, tables, figures and pages.
         device: Where is measured and trained.
         run: A finished run of yours for interactions to look into. By default a short training of the digits.
+        image: A picture for it to look at. By default the first that the run was judged on.
     """
     with stopping_told(lambda: NOTHING_BEGUN):  # while torch loads
         from lambdanets.cli.study_choice import chosen_parts, make_folder, study_options
@@ -46,7 +48,7 @@ def study(
         from lambdanets.study.session import finish
 
         with mistakes_reported():
-            options = study_options(out, quick=quick, full=full, device=device, run=run)
+            options = study_options(out, quick=quick, full=full, device=device, run=run, image=image)
             plans = [plan(one, options) for one in chosen_parts(part)]
             make_folder(out)
     for line in describe_again(plans):

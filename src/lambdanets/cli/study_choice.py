@@ -17,11 +17,13 @@ def chosen_parts(word: str) -> list[Part]:
     return chosen
 
 
-def study_options(out: Path, *, quick: bool, full: bool, device: str, run: Path | None) -> StudyOptions:
+def study_options(
+    out: Path, *, quick: bool, full: bool, device: str, run: Path | None, image: Path | None = None
+) -> StudyOptions:
     """What every part is told; nothing is written yet.
 
     Raises:
-        ValueError: two options contradict each other, or there is no such folder, device or run.
+        ValueError: two options contradict each other, or there is no such folder, device, run or picture.
     """
     if quick and full:
         raise ValueError("got --quick and --full, which asks for less and for more: take one of them.")
@@ -29,9 +31,11 @@ def study_options(out: Path, *, quick: bool, full: bool, device: str, run: Path 
         raise ValueError("--device cuda: PyTorch finds no GPU here: leave it out to measure on the CPU.")
     if run is not None and not run.is_dir():
         raise ValueError(f"--run: got '{run}', wanted the folder of a finished run, such as lambdanets train makes.")
+    if image is not None and not image.is_file():
+        raise ValueError(f"--image: got '{image}', wanted the file of a picture.")
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out: got '{out}', which is a file; wanted a folder, which is made if it is missing.")
-    return StudyOptions(folder=out, quick=quick, device=device, run=run, full=full)
+    return StudyOptions(folder=out, quick=quick, device=device, run=run, image=image, full=full)
 
 
 def make_folder(out: Path) -> None:

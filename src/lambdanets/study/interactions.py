@@ -53,8 +53,6 @@ class Interactions:
                 raise ValueError(f"--run: {options.run} is not the folder of a finished run: it has no {weights.name}.")
             key, seconds = f"run-{_digest(weights)}", 20.0
         if options.image is not None:
-            if not options.image.is_file():
-                raise ValueError(f"--image: there is no file {options.image}.")
             key += f"-image-{_digest(options.image)}"
         return [Piece(key=key, seconds=seconds, work=partial(_look_into, options, epochs))]
 
