@@ -1,6 +1,7 @@
 """`lambdanets study`: its parts by name, what it prints and where it writes, and mistakes in words."""
 
 import csv
+import signal
 from pathlib import Path
 from typing import get_args
 
@@ -94,6 +95,14 @@ def test_a_piece_that_the_user_can_mend_is_told_in_a_line(monkeypatch, tmp_path,
     assert ended.value.code == 2
     assert capsys.readouterr().err == "lambdanets: speed, a: got nothing, wanted a run: give one with --run.\n"
     assert "Wrong: not finished yet" in (tmp_path / "study.html").read_text(encoding="utf-8")
+
+
+def test_who_stops_a_study_is_told_how_to_go_on(small, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(small, "work", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as ended:
+        main(["study", "memory", "--out", str(tmp_path)])
+    assert ended.value.code == 130
+    assert "Stopped. What is found out so far is kept in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

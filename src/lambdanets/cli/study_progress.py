@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from lambdanets.cli.broken_pipe import fall_silent
+from lambdanets.report.page import shorten
 from lambdanets.study.estimate import Estimate
 from lambdanets.study.part import Part, Piece
 from lambdanets.study.running import Plan, hands
@@ -19,6 +20,9 @@ SILENCE = 60
 """Seconds after which there is a line in any case."""
 NARROW = 90
 """Columns of a terminal below which the bar is short."""
+LONG_BAR, SHORT_BAR = 24, 8
+_AROUND, _LEAST = 30, 16
+"""Columns that the numbers beside the bar take; columns below which it is not said what is being done."""
 
 
 class StudyProgress:
@@ -35,9 +39,14 @@ class StudyProgress:
         bar = Progress()
         if not bar.console.is_terminal or self._estimate.done == self._estimate.total:
             return
-        length = 24 if bar.console.width >= NARROW else 8
+        length = LONG_BAR if bar.console.width >= NARROW else SHORT_BAR
         left = _TimeLeft(self._estimate)
-        bar.columns = (MofNCompleteColumn(), BarColumn(bar_width=length), left, TextColumn("{task.description}"))
+        bar.columns = (
+            MofNCompleteColumn(),
+            BarColumn(bar_width=length),
+            left,
+            TextColumn("{task.description}", markup=False),
+        )
         bar.add_task("", total=self._estimate.total, completed=self._estimate.done)
         bar.start()
         self._bar = bar
@@ -65,8 +74,10 @@ class StudyProgress:
 
     def _show(self) -> None:
         if self._bar is not None:
-            now = ", ".join(f"{part}: {key}" for part, key in list(self._doing))
-            self._bar.update(self._bar.task_ids[0], completed=self._estimate.done, description=now)
+            room = self._bar.console.width - _AROUND - (LONG_BAR if self._bar.console.width >= NARROW else SHORT_BAR)
+            now = ", ".join(f"{part}: {key}" for part, key in list(self._doing)) if room >= _LEAST else ""
+            text = shorten(now, room)  # one line, or the bar would jump
+            self._bar.update(self._bar.task_ids[0], completed=self._estimate.done, description=text)
 
     def _say(self, part: Part, piece: Piece) -> None:
         done, total, now = self._estimate.done, self._estimate.total, time.monotonic()
