@@ -20,13 +20,25 @@ BASELINES = [
     "resnet50_local_attention",
 ]
 
+PROBES = [
+    "probe_patches",
+    "probe_convolution",
+    "probe_dilated",
+    "probe_se",
+    "probe_linear_attention",
+    "probe_attention",
+    "probe_axial_attention",
+    "probe_local_attention",
+    "probe_lambda",
+]
+
 
 def lambda_layers(model):
     return [module for module in model.modules() if isinstance(module, LambdaLayer)]
 
 
 def test_every_promised_name_is_listed_once():
-    assert sorted(list_models()) == sorted(["lambda_tiny", *STUDY, *BASELINES, *FAMILY])
+    assert sorted(list_models()) == sorted(["lambda_tiny", *STUDY, *BASELINES, *PROBES, *FAMILY])
 
 
 def test_the_package_re_exports_both_functions():

@@ -51,7 +51,7 @@ def first_losses(name: str, *settings_given: str, num_steps: int = NUM_STEPS) ->
 
 def _settings(name: str, path: Path) -> list[str]:
     """What to change of a recipe so that ten steps take a moment."""
-    if name == "digits":
+    if name in ("digits", "long_range"):
         return []
     if name == "digit_scenes":
         return [*SCENES, "data.num_train=40", "data.num_test=4"]

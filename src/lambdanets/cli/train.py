@@ -26,7 +26,8 @@ def train(
     Example: lambdanets train digits --out runs/first --set seed=1 --set epochs=10
 
     Args:
-        recipe: What to train: digits or digit_scenes, which bring their data; or on pictures of your own, with --data,
+        recipe: What to train: digits, digit_scenes or long_range, which bring their data; or on pictures of your own, with
+            --data,
             imagenet_90, imagenet_350, fine_tune, pseudo_label or coco_mask_rcnn. lambdanets recipes NAME says what to
             expect of each.
         out: Folder of the run. By default a fresh one in runs/, named by date and recipe.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lambdanets.models import baselines, lambda_resnet, resnet, tiny
+from lambdanets.models import baselines, lambda_resnet, probe, resnet, tiny
 from lambdanets.models.attentions import AttentionOptions, AugmentedOptions, LocalOptions
 from lambdanets.models.lambda_resnet import FamilyOptions, build_lambda_resnet
 from lambdanets.models.lambdas import LambdaOptions, build_lambda_network
@@ -34,6 +34,15 @@ FAMILIES = (
     Family(specs=baselines.AUGMENTED_SPECS, options=AugmentedOptions, build=baselines.build_augmented),
     Family(specs=baselines.AXIAL_SPECS, options=AttentionOptions, build=baselines.build_axial),
     Family(specs=baselines.LOCAL_SPECS, options=LocalOptions, build=baselines.build_local),
+    Family(specs=probe.PATCH_SPECS, options=NetworkOptions, build=probe.build_patches),
+    Family(specs=probe.CONVOLUTION_SPECS, options=NetworkOptions, build=baselines.build_convolutional),
+    Family(specs=probe.DILATED_SPECS, options=NetworkOptions, build=probe.build_dilated),
+    Family(specs=probe.SE_SPECS, options=NetworkOptions, build=baselines.build_convolutional),
+    Family(specs=probe.LINEAR_SPECS, options=probe.ProbeAttentionOptions, build=baselines.build_linear),
+    Family(specs=probe.RELATIVE_SPECS, options=probe.ProbeAttentionOptions, build=baselines.build_relative),
+    Family(specs=probe.AXIAL_SPECS, options=probe.ProbeAttentionOptions, build=baselines.build_axial),
+    Family(specs=probe.LOCAL_SPECS, options=probe.ProbeLocalOptions, build=baselines.build_local),
+    Family(specs=probe.LAMBDA_SPECS, options=LambdaOptions, build=build_lambda_network),
     Family(specs=lambda_resnet.SPECS, options=FamilyOptions, build=build_lambda_resnet),
 )
 

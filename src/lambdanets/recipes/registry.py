@@ -9,6 +9,7 @@ from lambdanets.recipes.digit_scenes import digit_scenes
 from lambdanets.recipes.digits import digits
 from lambdanets.recipes.fine_tune import fine_tune
 from lambdanets.recipes.imagenet import imagenet_90, imagenet_350
+from lambdanets.recipes.long_range import long_range
 from lambdanets.recipes.pseudo_label import pseudo_label
 from lambdanets.training.config import Config
 from lambdanets.training.override import with_assignments
@@ -21,6 +22,7 @@ RECIPES: dict[str, Callable[..., Config]] = {
     "fine_tune": fine_tune,
     "pseudo_label": pseudo_label,
     "coco_mask_rcnn": coco_mask_rcnn,
+    "long_range": long_range,
 }
 """Name → function that returns the whole config. Its keyword parameters, if any, are among `FOLLOWED`."""
 FOLLOWED = {

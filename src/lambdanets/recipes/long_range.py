@@ -1,0 +1,35 @@
+"""The recipe of the controlled study of long range: are two points joined?"""
+
+from lambdanets.data.joined_points import JoinedPointsConfig
+from lambdanets.training.average import AverageConfig
+from lambdanets.training.classification import ClassificationConfig
+from lambdanets.training.config import Config
+from lambdanets.training.optimizer import OptimizerConfig
+from lambdanets.training.schedule import ScheduleConfig
+
+
+def long_range() -> Config:
+    """A small network on 64 000 generated pictures: are two points joined by the same dashed curve?
+
+    `model` is one of the probe networks, which differ only in how their positions mix: probe_convolution,
+    probe_dilated, probe_se, probe_linear_attention, probe_attention, probe_axial_attention, probe_local_attention or
+    probe_lambda. `lambdanets study long-range` trains them all.
+
+    Command: lambdanets train long_range --out RUN --set model=probe_attention
+    Machine: one core of x86-64, no GPU
+    Time: two to twenty minutes by network
+    Expected: see docs/long-range.md
+    Measured: see docs/long-range.md
+    """
+    return Config(
+        recipe="long_range",
+        model="probe_lambda",
+        data=JoinedPointsConfig(),
+        task=ClassificationConfig(label_smoothing=0.0),
+        batch_size=32,
+        epochs=1,
+        optimizer=OptimizerConfig(name="adamw", learning_rate=4e-3, weight_decay=0.05, clip_norm=1.0),
+        schedule=ScheduleConfig(warmup_fraction=0.2, warmup_shape="cosine", start_factor=0.04, final_factor=1e-4),
+        average=AverageConfig(decay=0.98),
+        num_threads=1,
+    )
