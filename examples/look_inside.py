@@ -12,7 +12,7 @@ import torch
 
 from lambdanets import create_model, load_run
 from lambdanets.data.digits import DigitsConfig
-from lambdanets.layers import interactions
+from lambdanets.layers import interactions, lambda_inputs
 
 
 def draw(weights: torch.Tensor, queried: tuple[int, int]) -> list[str]:
@@ -29,15 +29,12 @@ def main() -> None:
     if len(sys.argv) > 1:
         run = load_run(sys.argv[1])
         model, config = run.model, run.config.data
-    seen = {}
-    layer = model.c2[0].mixer
-    layer.register_forward_pre_hook(lambda _, inputs: seen.update(x=inputs[0]))
     batch = config.load().train.plain(torch.arange(1).numpy())
-    model(batch.images)
-    height, width = seen["x"].shape[2:]
+    name, x = next(iter(lambda_inputs(model, batch.images).items()))  # the first of its lambda layers
+    height, width = x.shape[2:]
     row, column = height // 2, width // 2
     print(f"a {batch.labels.item()}, seen from row {row}, column {column} of a map of {height} × {width}; by head:")
-    inside = interactions(layer, seen["x"], queries=[row * width + column])
+    inside = interactions(model.get_submodule(name), x, queries=[row * width + column])
     for name, part in (("content", inside.content), ("position", inside.position)):
         heads = [draw(map.reshape(height, width), (row, column)) for map in part[0, :, 0, :, 0]]
         print(name, *("   ".join(line) for line in zip(*heads, strict=True)), sep="\n")
