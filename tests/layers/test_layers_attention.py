@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from timm.layers.bottleneck_attn import BottleneckAttn
-from timm.layers.halo_attn import HaloAttn
 from torch import nn
 
 from lambdanets.layers.attention import (
@@ -195,25 +194,6 @@ def test_relative_attention_is_timm_s():
         theirs.pos_embed.width_rel.copy_(ours.columns.table)
     x = random_map(2, SIZE)
     torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=1e-12)
-
-
-def test_local_attention_is_timm_s_where_no_window_leaves_the_map():
-    """HaloAttn with blocks of one position and a halo of r // 2; beyond the map it attends to zeros."""
-    ours = built("local")
-    theirs = HaloAttn(DIM, num_heads=HEADS, block_size=1, halo_size=1, dim_head=DIM // HEADS).double()
-    theirs.scale = 1.0
-    half = DIM // HEADS // 2
-    with torch.no_grad():
-        theirs.q.weight.copy_(ours.to_query.weight[..., None, None])
-        by_head = [part.weight.unflatten(0, (HEADS, -1)) for part in (ours.to_key, ours.to_value)]
-        theirs.kv.weight.copy_(torch.cat(by_head, 1).flatten(0, 1)[..., None, None])
-        for table in (theirs.pos_embed.height_rel, theirs.pos_embed.width_rel):
-            table.zero_()
-        theirs.pos_embed.height_rel[2:, :half] = ours.rows.table  # of its 2·3 − 1 entries a block of one reads the last
-        theirs.pos_embed.width_rel[2:, half:] = ours.columns.table
-    x = random_map(2, (5, 6))
-    inner = (..., slice(1, -1), slice(1, -1))
-    torch.testing.assert_close(ours(x)[inner], theirs(x)[inner], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(

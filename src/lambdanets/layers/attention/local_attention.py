@@ -22,6 +22,10 @@ from lambdanets.layers.attention.heads import (
 from lambdanets.layers.attention.relative_embeddings import RelativeEmbeddings
 from lambdanets.layers.projection import Affine, Projection, project
 
+FEW_WINDOWS = 4
+"""Maps of at most so many times a window's positions are attended to whole, all but the window masked: then this takes
+less memory than to lay keys and values out for every window, and less time."""
+
 
 class LocalAttention(nn.Module):
     """Maps (b, dim, *N) to (b, dim_out, *ceil(N / stride)): every position attends to the r × r window around it.
@@ -67,13 +71,42 @@ class LocalAttention(nn.Module):
         """The layer's output; channels_last is kept."""
         check_map(x, self.dim)
         weights = (self.to_query.weight, self.to_key.weight, self.to_value.weight)
-        query_map, key, value = project(x, *map(Affine, weights))
+        maps = project(x, *map(Affine, weights))
+        is_small = x.shape[2] * x.shape[3] <= FEW_WINDOWS * self.scope**2
+        heads = self.by_masking(*maps) if is_small else self.by_windows(*maps)
+        return self.pool(as_map(heads, x))
+
+    def by_masking(
+        self,
+        query_map: Float[Tensor, "b d y x"],
+        key_map: Float[Tensor, "b d y x"],
+        value_map: Float[Tensor, "b d y x"],
+    ) -> Float[Tensor, "b h n k"]:
+        """The heads' outputs from the weights of all pairs of positions, those outside a window zero."""
+        size, device = query_map.shape[2:], query_map.device
+        query, key, value = (as_heads(maps, self.num_heads) for maps in (query_map, key_map, value_map))
+        on_map, half = query.unflatten(2, size), self.rows.table.shape[1]
+        of_rows = torch.einsum("bhyxk,yik->bhyxi", on_map[..., :half], self.rows(size[0]).to(query.dtype))
+        of_columns = torch.einsum("bhyxk,xjk->bhyxj", on_map[..., half:], self.columns(size[1]).to(query.dtype))
+        positions = (of_rows[..., :, None] + of_columns[..., None, :]).flatten(4).flatten(2, 3)
+        near_rows, near_columns = (near_pairs(side, self.scope, device) for side in size)
+        near = (near_rows[:, None, :, None] & near_columns[None, :, None, :]).flatten(2).flatten(0, 1)
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=positions.masked_fill(~near, -torch.inf), scale=1.0
+        )
+
+    def by_windows(
+        self,
+        query_map: Float[Tensor, "b d y x"],
+        key_map: Float[Tensor, "b d y x"],
+        value_map: Float[Tensor, "b d y x"],
+    ) -> Float[Tensor, "b h n k"]:
+        """The heads' outputs from keys and values laid out for every window."""
         query = as_heads(query_map, self.num_heads).transpose(1, 2)  # (b, n, h, k)
-        logits = torch.matmul(query[..., None, :], self.windows(key).mT)[..., 0, :] + self.position_logits(query)
-        outside = ~windows_on_map(x.shape[2:], self.scope, x.device)
+        logits = torch.matmul(query[..., None, :], self.windows(key_map).mT)[..., 0, :] + self.position_logits(query)
+        outside = ~windows_on_map(query_map.shape[2:], self.scope, query_map.device)
         weights = softmax(logits.masked_fill(outside[:, None], -torch.inf), dim=-1)
-        heads = torch.matmul(weights[..., None, :], self.windows(value))[..., 0, :]
-        return self.pool(as_map(heads.transpose(1, 2), x))
+        return torch.matmul(weights[..., None, :], self.windows(value_map))[..., 0, :].transpose(1, 2)
 
     def windows(self, maps: Float[Tensor, "b d y x"]) -> Float[Tensor, "b n h w k"]:
         """What stands in the window around each position, zero beyond the map."""
@@ -89,6 +122,12 @@ class LocalAttention(nn.Module):
         by_row = torch.matmul(query[..., :half], of_rows.mT)
         by_column = torch.matmul(query[..., half:], of_columns.mT)
         return (by_row[..., :, None] + by_column[..., None, :]).flatten(3)
+
+
+def near_pairs(side: int, scope: int, device: torch.device) -> Bool[Tensor, "i j"]:
+    """Which positions along an axis are in the window around each."""
+    places = torch.arange(side, device=device)
+    return (places - places[:, None]).abs() <= scope // 2
 
 
 def windows_on_map(size: Sequence[int], scope: int, device: torch.device) -> Bool[Tensor, "n w"]:
