@@ -10,7 +10,8 @@ from lambdanets.study.measuring import OUT_OF_MEMORY
 from lambdanets.study.paper import TABLE_12
 from lambdanets.study.part import Answer, StudyOptions
 from lambdanets.study.shown import Shown, Table
-from lambdanets.study.speed import Speed, rank_agreement, rows
+from lambdanets.study.speed import Speed, rank_agreement
+from lambdanets.study.speed_rows import rows
 from lambdanets.study.throughput import Network, Setting, pair, reference_seconds, relative, timed
 
 PART = Speed()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from math import log10
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -93,17 +93,17 @@ def named_ticks(axes: Axes, places: Sequence[float], names: Sequence[str] | None
     axes.xaxis.minorticks_off()
 
 
-def plain_log(axes: Axes) -> None:
-    """A logarithmic axis upwards, with plain numbers at 1, 2 and 5 times powers of ten; at fewer where it is long.
+def plain_log(axes: Axes, *, along: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis, with plain numbers at 1, 2 and 5 times powers of ten; at fewer where it is long.
 
     To be called when everything is drawn.
     """
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
+    axes.set(**{f"{along}scale": "log"})
+    axis, (low, high) = (axes.yaxis, axes.get_ylim()) if along == "y" else (axes.xaxis, axes.get_xlim())
     decades = log10(high / low)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,g}"))
-    axes.yaxis.minorticks_off()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,g}"))
+    axis.minorticks_off()
 
 
 def as_png(figure: Figure) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lambdanets.study import paper
-from lambdanets.study.drawing import as_png, drawing, legend_below, series
+from lambdanets.study.drawing import as_png, drawing, legend_below, plain_log, series
 from lambdanets.study.pareto_members import Kind, Member, members
 from lambdanets.study.part import Answer, Piece, StudyOptions
 from lambdanets.study.shown import Cell, Column, Figure, Shown, Table
@@ -150,8 +150,8 @@ def _key(member: Member, setting: Setting, what: str) -> str:
 
 def _guess(member: Member, setting: Setting, what: str) -> float:
     """Seconds: a process, and some passes of both networks, as slow to each other as the paper found them."""
-    step = 0.3 + 900 * (member.seconds or 2e-4)
-    return 4 + setting.rounds * setting.batch * step * (1.0 if what == "training" else 0.35)
+    step = 0.45 + 900 * (member.seconds or 2e-4)
+    return 5 + setting.rounds * setting.batch * step * (1.0 if what == "training" else 0.35)
 
 
 _ACCURACIES = (
@@ -249,10 +249,12 @@ def _figure(timings: Sequence[_Timed]) -> Figure:
             for index, (kind, line) in enumerate(_LINES.items()):
                 points = _points(timings, kind, what)
                 look = {**series(index), "linestyle": line}
-                axes.plot([x for x, _ in points], [y for _, y in points], label=kind, **look)
+                axes.plot([1e3 * x for x, _ in points], [y for _, y in points], label=kind, **look)
             axes.set_xscale("log")
+            axes.margins(x=0.25)  # room for two plain numbers at least
+            plain_log(axes, along="x")
             axes.set_title(title)
-            axes.set_xlabel("seconds an image")
+            axes.set_xlabel("milliseconds an image")
         panels[0].set_ylabel("top-1 in the paper, %")
         legend_below(figure, panels[0], columns=4)
         png = as_png(figure)

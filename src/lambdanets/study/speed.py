@@ -6,92 +6,17 @@ over that of the network of convolutions, CCCC, there and here, and the order of
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
 
-from lambdanets.models import list_models
 from lambdanets.study import paper
-from lambdanets.study.drawing import as_png, drawing, legend_below, series
+from lambdanets.study.drawing import as_png, drawing, legend_below, plain_log, series
 from lambdanets.study.part import Answer, Piece, StudyOptions
 from lambdanets.study.shown import Cell, Column, Figure, Shown, Table
+from lambdanets.study.speed_rows import REFERENCE, Group, Row, rows
 from lambdanets.study.throughput import Network, Setting, reference_seconds, relative, timed
 
-REFERENCE = "resnet50_cccc"
 PASSES = ("inference", "training")
-Group = Literal["attention", "stages"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A network of the part."""
-
-    group: Group
-    """"attention": Table 4 and its like; "stages": Table 12."""
-    label: str
-    model: str
-    printed: float | str | None
-    """The paper's images a second, or "OOM"."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    is_quick: bool = True
-    """Whether --quick measures it too."""
-
-    def network(self, side: int) -> Network:
-        """It at an image size."""
-        return Network(name=self.model, side=side, options=self.options)
-
-
-_TABLE_4: dict[str, tuple[str, dict[str, Any]]] = {
-    "global": ("resnet50_attention", {}),
-    "axial": ("resnet50_axial_attention", {}),
-    "local": ("resnet50_local_attention", {}),
-    "lambda": ("resnet50_llll", {}),
-    "lambda-k8": ("resnet50_llll", {"dim_key": 8}),
-    "lambda-shared": ("resnet50_llll", {"shared_tables": True}),
-    "lambda-convolution": ("resnet50_llll", {"scope": 7}),
-}
-"""Key of a row of the paper's table → our name and options for it."""
-_NOT_QUICK = ("lambda-shared", "LLCC", "LLLC")
-"""Rows that --quick leaves out: their speed is between those of their neighbours."""
-_UNPRINTED = (
-    ("lambda layer, embeddings of n × m formed (dense)", "resnet50_llll", {"impl": "dense"}),
-    ("+ relative self-attention (AA-ResNet)", "resnet50_augmented", {}),
-    ("+ linear attention (Shen 2018)", "resnet50_linear_attention", {}),
-    ("+ channel attention (SE)", "resnet50_se", {}),
-)
-"""Layers whose speed the paper does not print, for the whole picture."""
-
-
-def rows() -> tuple[Row, ...]:
-    """Every network but the reference."""
-    attention = [
-        Row(
-            group="attention",
-            label=row.layer,
-            model=model,
-            options=options,
-            printed=row.throughput,
-            is_quick=row.key not in _NOT_QUICK,
-        )
-        for row in paper.TABLE_4
-        for model, options in (_TABLE_4[row.key],)
-    ]
-    attention += [
-        Row(group="attention", label=label, model=model, options=options, printed=None, is_quick=False)
-        for label, model, options in _UNPRINTED
-    ]
-    stages = [
-        Row(
-            group="stages",
-            label=row.stages,
-            model=row.model,
-            printed=row.throughput,
-            is_quick=row.stages not in _NOT_QUICK,
-        )
-        for row in paper.TABLE_12
-        if row.model != REFERENCE
-    ]
-    return tuple(row for row in (*attention, *stages) if row.model in list_models())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +109,7 @@ def _guess(row: Row, scale: Scale, *, training: bool) -> float:
     """Seconds: a process, and a number of passes that cost more the slower the paper found the network."""
     printed = row.printed if isinstance(row.printed, float | int) else 400
     one = (scale.side / 224) ** 2 * scale.setting.batch * 0.08 * (3 if training else 1)
-    return 4 + scale.setting.rounds * one * (1 + 0.4 * _printed_reference() / printed)
+    return 5 + scale.setting.rounds * one * (1 + 0.4 * _printed_reference() / printed)
 
 
 def _question(scale: Scale) -> str:
@@ -284,8 +209,8 @@ def _figure(found: Sequence[_Found]) -> Figure:
             axes.axvline(1, color="black", linewidth=1)
             axes.set_yticks(range(len(mine)), [one.row.label for one in mine])
             axes.invert_yaxis()
-            axes.set_xscale("log")
             axes.set_title("Table 4" if group == "attention" else "Table 12")
+            plain_log(axes, along="x")
         panels[-1].set_xlabel("speed over CCCC's (the line), logarithmic")
         legend_below(figure, panels[0])
         png = as_png(figure)
