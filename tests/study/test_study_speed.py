@@ -60,7 +60,7 @@ def test_every_network_can_be_made() -> None:
 
 
 def test_the_papers_own_speeds_agree_with_it(tmp_path: Path) -> None:
-    found = shown(asked(tmp_path))
+    found = shown(asked(tmp_path, quick=False))
     _, stages = found.tables
     for row in TABLE_12[1:]:
         _, printed, there, here, ratio, *_ = row_of(stages, row.stages)
@@ -97,7 +97,7 @@ def test_two_networks_are_timed(training: bool) -> None:
 
 
 def test_a_process_of_its_own_answers() -> None:
-    setting = Setting(batch=2, seconds=0.0, rounds=1, timeout=60)
+    setting = Setting(batch=2, seconds=0.0, rounds=1, timeout=250)
     answer = timed(Network(**TINY), Network(**TINY), training=False, setting=setting)
     assert answer["batch"] == 2
     assert reference_seconds([answer]) == answer["reference"] > 0
