@@ -59,8 +59,18 @@ def test_out_of_memory_is_shown_as_a_result(tmp_path, quick):
     place = batch["layer"].index("self-attention, global")
     assert batch["b = 1 [MiB] (measured here)"][place] == repr(4 * 8 * 56**4 / 2**20 + 1)
     assert batch["b = 128 [MiB] (measured here)"][place] == "out of memory"
-    assert "out of memory is self-attention, global from" in " ".join(shown.summary)
+    assert "these are out of memory: self-attention, global from" in " ".join(shown.summary)
     assert shown.figures[0].png.startswith(b"\x89PNG")
+
+
+def test_what_was_too_slow_is_not_told_as_out_of_memory(tmp_path):
+    options = StudyOptions(folder=tmp_path, quick=True)
+    answers = {
+        key: answer | ({"peak": "too slow"} if "-b8-" in key else {}) for key, answer in fake_answers(options).items()
+    }
+    told = Memory().shown(options, answers).summary[-1]
+    assert "self-attention, global from 32 images on" in told
+    assert "axial" not in told
 
 
 def test_attention_maps_grow_with_the_batch_and_tables_do_not():

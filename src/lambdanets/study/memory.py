@@ -11,7 +11,7 @@ from functools import partial
 
 from lambdanets.study import mixers
 from lambdanets.study.drawing import as_png, drawing, legend_below, named_ticks, plain_log, series
-from lambdanets.study.measuring import fresh_peak
+from lambdanets.study.measuring import OUT_OF_MEMORY, fresh_peak
 from lambdanets.study.memory_formulas import (
     BYTES,
     KEY_DEPTH,
@@ -28,6 +28,8 @@ from lambdanets.study.shown import Cell, Column, Figure, Shown, Table
 
 LIMITS = {"cpu": 4 * 2**30, "cuda": 32 * 2**30}
 """Bytes that a layer may take before it is out of memory: the same everywhere, so that answers can be compared."""
+PATIENCE = 1200
+"""Seconds after which a layer is too slow, far more than any of them takes on a machine with nothing else to do."""
 SIDES, BATCHES = (14, 28, 56, 112), (1, 2, 4, 8, 16, 32, 64, 128)
 QUICK_SIDES, QUICK_BATCHES = (28, 56, 112), (1, 8, 32, 128)
 
@@ -104,7 +106,7 @@ def guess(side: int, batch: int) -> float:
 def measure(layer: str, side: int, batch: int, device: str, limit: int) -> Answer:
     """The peak bytes of a forward and backward pass above what was there before; or why there are none."""
     problem = f"{mixers.__name__}:{mixers.training_of.__name__}"
-    peak = fresh_peak(problem, limit=limit, device=device, layer=layer, side=side, batch=batch)
+    peak = fresh_peak(problem, limit=limit, device=device, timeout=PATIENCE, layer=layer, side=side, batch=batch)
     return {"peak": peak}
 
 
@@ -172,15 +174,18 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
                 peaks = [(cell[place], _peak(options, answers, layer, *cell)) for cell in cells]
                 points = [(x, max(peak, 0.1)) for x, peak in peaks if not isinstance(peak, str) and peak is not None]
                 axes.plot(*(zip(*points, strict=True) if points else ((), ())), label=layer.name, **series(index))
-                first_out = next((x for x, peak in peaks if isinstance(peak, str)), None)
+                first_out = next((x for x, peak in peaks if peak == OUT_OF_MEMORY), None)
                 if first_out is not None:
-                    axes.plot(first_out, limit, marker="x", color=series(index)["color"], markersize=9, mew=2.5, ls="")
+                    end = (first_out, limit * 1.3**index)  # one above the other, where several end at once
+                    colour = series(index)["color"]
+                    axes.plot(*zip(*points[-1:], end, strict=True), color=colour, linewidth=0.8, linestyle=":")
+                    axes.plot(*end, marker="x", color=colour, markersize=9, mew=2.5, ls="")
             axes.axhline(limit, color="#595959", linewidth=1)
             axes.set(title=title, xlabel=label, xscale="log")
             named_ticks(axes, [cell[place] for cell in cells])
             plain_log(axes)
         panels[0].set_ylabel("peak memory, MiB")
-        panels[0].annotate("limit; ×: out of memory", (0.02, limit), xycoords=("axes fraction", "data"), va="bottom")
+        panels[0].annotate("limit (×: out of memory)", (0.02, limit), xycoords=("axes fraction", "data"), va="bottom")
         legend_below(figure, panels[0], columns=2)
         return Figure(
             name="memory",
@@ -188,7 +193,7 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
             png=as_png(figure),
             caption=(
                 "Left: one image, larger and larger maps. Right: more and more images of 56 × 56 positions. Both axes "
-                "are logarithmic. Crosses on the line of the limit: out of memory from there on."
+                "are logarithmic. Crosses at the limit and above: out of memory from there on."
             ),
         )
 
@@ -207,27 +212,32 @@ def _summary(options: StudyOptions, answers: Mapping[str, Answer]) -> Iterator[s
         "The memory column of the paper's Table 4 follows from these formulas, rounded: counted are "
         f"{', '.join(formulas_say)}."
     )
-    outs = [_first_out(options, answers, layer) for layer in _layers(options)]
-    told = ", ".join(
-        f"{layer.name} from {batch} images on" for layer, batch in zip(_layers(options), outs, strict=True) if batch
-    )
+    yield _measured_says(options, answers)
+
+
+def _measured_says(options: StudyOptions, answers: Mapping[str, Answer]) -> str:
+    """Which layers run out of memory, and what one that does not takes beside a convolution."""
+    outs = [(layer.name, _first_out(options, answers, layer)) for layer in _layers(options)]
+    told = ", ".join(f"{name} from {batch} images on" for name, batch in outs if batch is not None)
     most = max(_batches(options))
-    fits = _peak(options, answers, next(layer for layer in LAYERS if layer.key == "lambda"), STUDY_SIDE, most)
-    yield (
-        f"Measured here on 56 × 56 positions, with {_gibibytes(options)} GiB to be had: "
-        + (f"out of memory is {told}. " if told else "nothing runs out of memory. ")
-        + (
-            f"A lambda layer that sees the whole map takes {fits:,.0f} MiB for {most} images."
-            if isinstance(fits, float)
-            else ""
-        )
+    taken = [
+        f"{layer.name} {peak / 2**10:.1f}\N{NO-BREAK SPACE}GiB"
+        for layer in LAYERS
+        if layer.key in ("lambda", "lambda-convolution", "convolution")
+        for peak in (_peak(options, answers, layer, STUDY_SIDE, most),)
+        if isinstance(peak, float)
+    ]
+    return (
+        f"Measured here on {STUDY_SIDE} × {STUDY_SIDE} positions, with {_gibibytes(options)}\N{NO-BREAK SPACE}GiB to "
+        f"be had, {f'these are out of memory: {told}' if told else 'nothing is out of memory'}. Of {most} images: "
+        f"{', '.join(taken) or 'nothing fits'}; what grows there is what grows in any layer, inputs and outputs."
     )
 
 
 def _first_out(options: StudyOptions, answers: Mapping[str, Answer], layer: Layer) -> int | None:
     """The first batch that a layer has no memory for; None where it has for all."""
     batches = _batches(options)
-    return next((b for b in batches if isinstance(_peak(options, answers, layer, STUDY_SIDE, b), str)), None)
+    return next((b for b in batches if _peak(options, answers, layer, STUDY_SIDE, b) == OUT_OF_MEMORY), None)
 
 
 def _layers(options: StudyOptions) -> list[Layer]:
