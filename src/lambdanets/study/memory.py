@@ -28,8 +28,6 @@ from lambdanets.study.shown import Cell, Column, Figure, Shown, Table
 
 LIMITS = {"cpu": 4 * 2**30, "cuda": 32 * 2**30}
 """Bytes that a layer may take before it is out of memory: the same everywhere, so that answers can be compared."""
-PATIENCE = 1200
-"""Seconds after which a layer is too slow, far more than any of them takes on a machine with nothing else to do."""
 SIDES, BATCHES = (14, 28, 56, 112), (1, 2, 4, 8, 16, 32, 64, 128)
 QUICK_SIDES, QUICK_BATCHES = (28, 56, 112), (1, 8, 32, 128)
 
@@ -106,7 +104,7 @@ def guess(side: int, batch: int) -> float:
 def measure(layer: str, side: int, batch: int, device: str, limit: int) -> Answer:
     """The peak bytes of a forward and backward pass above what was there before; or why there are none."""
     problem = f"{mixers.__name__}:{mixers.training_of.__name__}"
-    peak = fresh_peak(problem, limit=limit, device=device, timeout=PATIENCE, layer=layer, side=side, batch=batch)
+    peak = fresh_peak(problem, limit=limit, device=device, layer=layer, side=side, batch=batch)
     return {"peak": peak}
 
 
