@@ -227,8 +227,8 @@ def _measured_says(options: StudyOptions, answers: Mapping[str, Answer]) -> str:
     ]
     return (
         f"Measured here on {STUDY_SIDE} × {STUDY_SIDE} positions, with {_gibibytes(options)}\N{NO-BREAK SPACE}GiB to "
-        f"be had, {f'these are out of memory: {told}' if told else 'nothing is out of memory'}. Of {most} images: "
-        f"{', '.join(taken) or 'nothing fits'}; what grows there is what grows in any layer, inputs and outputs."
+        f"be had, {f'these are out of memory: {told}' if told else 'nothing is out of memory'}. {most} images take: "
+        f"{', '.join(taken) or 'more than there is'}. What grows there is what grows in any layer, inputs and outputs."
     )
 
 
