@@ -136,7 +136,8 @@ def _orders(layers: Mapping[str, LambdaLayer], inputs: Mapping[str, Tensor]) -> 
             one["layers"] += 1
             one["absolute"] = max(one["absolute"], found["absolute"])
             one["relative"] = max(one["relative"], found["absolute"] / max(found["output"], 1e-30))
-            one["double"] = max(one["double"], double[order]["absolute"])
+            if order in double:  # an order may be one of single precision alone
+                one["double"] = max(one["double"], double[order]["absolute"])
     return worst
 
 

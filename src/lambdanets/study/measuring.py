@@ -3,13 +3,14 @@
 On a CPU times are CPU time of the process, which other jobs on the machine disturb least; on a GPU they are what passes
 until it is done. Memory is the peak of a fresh process above what it held before, parameters and input not counted.
 
-    python -m lambdanets.study.measuring MODULE:FUNCTION ARGUMENTS DEVICE LIMIT      (what `fresh_answer` starts)
+    python -m lambdanets.study.measuring MODULE:FUNCTION ARGUMENTS DEVICE LIMIT TIMEOUT    (what `fresh_answer` starts)
 """
 
 import ctypes
 import gc
 import importlib
 import json
+import math
 import platform
 import statistics
 import subprocess
@@ -24,6 +25,10 @@ import torch
 from torch import Tensor, nn
 
 OUT_OF_MEMORY, TOO_SLOW = "out of memory", "too slow"
+PATIENCE = 10
+"""Seconds that a process may take on a busy machine for each second of its own."""
+_OUT_OF_TIME = -24
+"""How a process ends that has used up its CPU time: SIGXCPU."""
 _NO_MEMORY = ("out of memory", "memoryerror", "t allocate memory", "not enough memory", "bad_alloc", "create a memory")
 """What PyTorch, its libraries and Python say, in small letters, where memory has run out."""
 
@@ -173,16 +178,19 @@ def peak_of(problem: str, arguments: Mapping[str, Any], device: str) -> int:
 def fresh_answer(function: str, *, limit: int, device: str = "cpu", timeout: float = 300, **arguments: Any) -> Any:
     """What a named function answers to `device` and `arguments` in a process of its own, on one thread.
 
-    It may take no more than `limit` bytes: "out of memory" is an answer, and so is "too slow", after `timeout` seconds.
+    It may take no more than `limit` bytes beyond what it begins with (on Linux, or of a GPU's memory): "out of memory"
+    is an answer, and so is "too slow", after `timeout` seconds of its own time, or ten times as many on a busy machine.
     `function` is "package.module:function"; arguments and answer are what JSON can hold.
 
     Raises:
         RuntimeError: the process failed in another way; says how.
     """
-    command = [sys.executable, "-m", __name__, function, json.dumps(arguments), device, str(limit)]
+    command = [sys.executable, "-P", "-m", __name__, function, json.dumps(arguments), device, str(limit), str(timeout)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE * timeout)
     except subprocess.TimeoutExpired:
+        return TOO_SLOW
+    if done.returncode == _OUT_OF_TIME:
         return TOO_SLOW
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
@@ -191,11 +199,11 @@ def fresh_answer(function: str, *, limit: int, device: str = "cpu", timeout: flo
     raise RuntimeError(f"{function} {arguments} failed in a process of its own: {done.stderr.strip()[-600:]}")
 
 
-def main(function: str, arguments: str, device: str, limit: str) -> None:
+def main(function: str, arguments: str, device: str, limit: str, timeout: str = "1e7") -> None:
     """Print what a function answers, as the last line."""
     torch.set_num_threads(1)
     named = _named(function)
-    _hold_to(int(limit), device)
+    _hold_to(int(limit), float(timeout), device)
     torch.manual_seed(0)
     print(json.dumps(named(**json.loads(arguments), device=device)))
 
@@ -205,16 +213,20 @@ def _named(function: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def _hold_to(limit: int, device: str) -> None:
-    """Let this process take no more than `limit` bytes beyond what it has; more raises an error in it."""
+def _hold_to(limit: int, timeout: float, device: str) -> None:
+    """Let this process take no more bytes (an error is raised in it) and no more CPU time (it is ended) beyond now."""
     if torch.device(device).type == "cuda":
         whole = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit / whole), device)
-        return
+    if not Path("/proc/self/status").exists():
+        return  # not Linux: there is nothing to hold it by, so memory runs out where the machine's does
     import resource  # Unix only
 
-    most = _status("VmData") + limit
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    seconds = math.ceil(time.process_time() + timeout)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+    if torch.device(device).type != "cuda":
+        most = _status("VmData") + limit
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def in_fresh_process(module: str, *arguments: str, timeout: float = 900) -> str | None:
