@@ -26,10 +26,9 @@ def train(
     Example: lambdanets train digits --out runs/first --set seed=1 --set epochs=10
 
     Args:
-        recipe: What to train: digits, digit_scenes or long_range, which bring their data; or on pictures of your own, with
-            --data,
-            imagenet_90, imagenet_350, fine_tune, pseudo_label or coco_mask_rcnn. lambdanets recipes NAME says what to
-            expect of each.
+        recipe: What to train: digits, digit_scenes or long_range, which bring their data; or on pictures of your own,
+            with --data, imagenet_90, imagenet_350, fine_tune, pseudo_label or coco_mask_rcnn. lambdanets recipes NAME
+            says what to expect of each.
         out: Folder of the run. By default a fresh one in runs/, named by date and recipe.
         set_: Change a field of the recipe's config, as field=value; any number of times. lambdanets recipes NAME lists
             the fields and what they mean. What a recipe makes of model, data.image_size, batch_size and epochs, such as

@@ -1,4 +1,4 @@
-"""Three dashed curves side by side, and a dot on one end of each side: drawn from numbers that chance gives.
+"""Two dashed curves side by side, and a dot on one end of each side: drawn from numbers that chance gives.
 
 The curves run from left to right (or from top to bottom), each at the same height above the next, along
 
@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-NUM_CURVES = 3
-SPACING = 6.0
+NUM_CURVES = 2
+SPACING = 9.0
 """Pixels between neighbouring curves."""
-NUM_CHANCES = 11
+NUM_CHANCES = 10
 """Random numbers a picture."""
 BEND = 1 / 6
 """Greatest bend over the distance."""
@@ -47,7 +47,7 @@ class Curves:
     bend: Float[NDArray, " b"]
     """How far it leaves the straight line."""
     begun: Int[NDArray, " b"]
-    """The curve, 0…2, whose left end has a dot."""
+    """The curve, 0 or 1, whose left end has a dot."""
     ended: Int[NDArray, " b"]
     """The curve whose right end has one; the same where the points are joined."""
     phases: Float[NDArray, "b c"]
@@ -75,7 +75,7 @@ class Curves:
         begun = first + np.floor(numbers[2] * (last - first)).astype(np.int64)
         rise = (rise_step - NUM_CURVES / 2 + numbers[3]) * SPACING
         bend = (2 * numbers[4] - 1) * BEND * distance
-        room = np.maximum(0, side / 2 - 3 - SPACING - (np.abs(rise) + np.abs(bend)) / 2)
+        room = np.maximum(0, side / 2 - 3 - SPACING * (NUM_CURVES - 1) / 2 - (np.abs(rise) + np.abs(bend)) / 2)
         return cls(
             distance=distance.astype(np.float64),
             left=5 + numbers[5] * (side - 10 - distance),
@@ -85,7 +85,7 @@ class Curves:
             begun=begun,
             ended=begun + between,
             phases=chances[:, 7 : 7 + NUM_CURVES],
-            is_upright=numbers[10] < 0.5,
+            is_upright=numbers[7 + NUM_CURVES] < 0.5,
         )
 
 

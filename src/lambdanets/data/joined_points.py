@@ -3,8 +3,8 @@
     data = JoinedPointsConfig().load()
     batch = data.test.plain(np.arange(8))
 
-Three dashed curves run side by side; a dot is on one end of one of them and on an opposite end of the same (label 1) or
-of another (label 0). After the pathfinder task of Linsley et al. 2018 (arXiv 1805.08315); `curve_drawing` says how the
+Two dashed curves run side by side; a dot is on one end of one and on an opposite end of the same (label 1) or of the
+other (label 0). After the pathfinder task of Linsley et al. 2018 (arXiv 1805.08315); `curve_drawing` says how the
 pictures are made and why nothing near a dot tells the label. Every training picture is a new one: it is a pure function
 of (seed, epoch, index). Those to judge by are always the same, as many of each label at each distance.
 

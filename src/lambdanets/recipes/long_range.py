@@ -24,6 +24,7 @@ def long_range() -> Config:
     return Config(
         recipe="long_range",
         model="probe_lambda",
+        model_options={"global_pool": "catavgmax"},
         data=JoinedPointsConfig(),
         task=ClassificationConfig(label_smoothing=0.0),
         batch_size=32,

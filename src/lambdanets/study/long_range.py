@@ -1,7 +1,7 @@
 """A controlled study of long range, since ImageNet is not at hand: small networks that differ only in how they mix.
 
 Two tasks: are two points joined by the same dashed curve, at three distances (`data.joined_points`), and the bundled
-digits. Task, networks, seeds and settings were fixed in docs/decisions/0012-long-range.md before the first comparison.
+digits. Task, networks, seeds and settings were fixed in docs/decisions/0012-long-range.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -240,8 +240,8 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
 
 def _question(options: StudyOptions) -> Iterator[str]:
     yield (
-        "Do layers that see far learn what lies far apart? Three dashed curves run side by side; one end of one bears "
-        "a dot, and an opposite end of the same or of another. Are the dots joined? Nothing near a dot tells: the "
+        "Do layers that see far learn what lies far apart? Two dashed curves run side by side; one end of one bears "
+        "a dot, and an opposite end of the same or of the other. Are the dots joined? Nothing near a dot tells: the "
         "label is in what lies between. The networks have three bottlenecks on a 12 × 12 map, nearly equally many "
         "parameters, and the same training; only what mixes positions differs."
     )
@@ -252,7 +252,7 @@ def _question(options: StudyOptions) -> Iterator[str]:
         )
     else:
         yield (
-            "Settings were chosen with the dilated convolution and the lambda layer, and are the same for all; what "
+            "Settings are the same for all, and were chosen with the dilated convolution and the lambda layer; what "
             "another mechanism would reach with settings of its own, or with more steps, is not known from this table. "
             "Task, seeds and settings were fixed before the first comparison: docs/decisions/0012-long-range.md."
         )
