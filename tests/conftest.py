@@ -28,6 +28,22 @@ def nan_filled_memory():
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture
+def needs_able():
+    """Skips a test of an order that is not able for a problem (without one: a small one on the CPU), for its reason."""
+    from lambdanets.ops import Problem
+    from lambdanets.ops.choice import ORDERS, why_not
+
+    small = Problem(b=1, v=4, query_size=(4, 5), context_size=(4, 5), scope=(3, 3))
+
+    def check(impl, problem=small):
+        reasons = {order.NAME: why_not(order, problem) for order in ORDERS}
+        if reasons.get(impl):
+            pytest.skip(f"{impl}: {reasons[impl]}")
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory):
     """A finished run of one epoch, with its report. To be looked at, not changed: `run` is a copy."""

@@ -50,6 +50,14 @@ def test_auto_takes_the_cheapest_able_order(name):
         assert chosen.cost(p, backward).seconds == min(order.cost(p, backward).seconds for order in able)
 
 
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_kernels_for_gpus_are_never_taken_on_a_cpu(name):
+    kernels = next(order for order in ORDERS if order.NAME == "triton")
+    assert why_not(kernels, PROBLEMS[name]) == "the tensors are on cpu; its fused kernels need an NVIDIA GPU"
+    row = next(line for line in str(explain(PROBLEMS[name])).splitlines() if line.startswith("triton"))
+    assert "no: the tensors are on cpu" in row
+
+
 def test_explanation_lists_every_order_and_why_not():
     text = str(explain(PROBLEMS["3d"]))
     for order in ORDERS:

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lambdanets.ops import Problem, choice
+import lambdanets.testing
+from lambdanets.ops import Problem, apply_lambdas
 from lambdanets.ops.impl import reference
 from lambdanets.ops.impl import triton as order
 from lambdanets.ops.impl.triton.launches import LAUNCHES, Launch, Pass
@@ -158,15 +159,23 @@ def errors(case: Case) -> dict[str, tuple[float, float]]:
 
 
 def errors_of_a_layer(case: Case) -> dict[str, tuple[float, float]]:
-    """The same of `apply_lambdas(impl="triton")`, content part and mask included, as if the order took CPU tensors."""
+    """The same of `apply_lambdas(impl="triton")`, content part and mask included, as if the order took CPU tensors.
+
+    Once as it is and once compiled to a single graph, through PyTorch's tracing of forward and backward.
+    """
     order.why_not = lambda problem: None
-    choice.ORDERS, choice.IMPLS = (*choice.ORDERS, order), (*choice.IMPLS, order.NAME)
     launch_as(case)
     inputs = make_inputs(case.problem, context_mask=True, dtype=case.dtype)
     exact = output_and_gradients(inputs.to(torch.float64), "reference")
     same, got = output_and_gradients(inputs, "reference"), output_and_gradients(inputs, order.NAME)
+    lambdanets.testing.apply_lambdas = torch.compile(apply_lambdas, fullgraph=True, backend="aot_eager")
+    compiled = output_and_gradients(inputs, order.NAME)
     return {
-        name: (relative_error(got[name], true), 2 * (relative_error(same[name], true) + rounding(case.dtype)))
+        f"{way}{name}": (
+            relative_error(mine[name], true),
+            2 * (relative_error(same[name], true) + rounding(case.dtype)),
+        )
+        for way, mine in (("", got), ("compiled ", compiled))
         for name, true in exact.items()
     }
 

@@ -45,7 +45,8 @@ def check_orders() -> Iterator[Finding]:
 
 def _finding(name: str, errors: list[float]) -> Finding:
     if not errors:
-        return Finding(name=name, value="not able for these problems on this machine")
+        reason = why_not(next(order for order in ORDERS if name == order.NAME), PROBLEMS[0])
+        return Finding(name=name, value=f"not able: {reason}" if reason else "not reached within the time")
     return Finding(
         name=name,
         value=f"worst error {max(errors):.0e} over {len(errors)} problems",

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from lambdanets.ops.cost import BUILT_IN, Cost, Profile, load_profile
-from lambdanets.ops.impl import convolution, dense, fourier, fourier_rows, reference, rows, scores
+from lambdanets.ops.impl import convolution, dense, fourier, fourier_rows, reference, rows, scores, triton
 from lambdanets.ops.problem import Problem
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -51,7 +51,7 @@ class Order(Described, Protocol):
         ...
 
 
-ORDERS: tuple[Order, ...] = (dense, convolution, rows, scores, fourier_rows, fourier)
+ORDERS: tuple[Order, ...] = (dense, convolution, rows, scores, fourier_rows, fourier, triton)
 """Every order that a problem without an explicit pair mask may take."""
 
 IMPLS: tuple[str, ...] = ("auto", reference.NAME, *(order.NAME for order in ORDERS))

@@ -7,14 +7,13 @@ from torch import Tensor
 
 from lambdanets.ops import Problem
 from lambdanets.ops.choice import ORDERS, Order, choose, why_not
-from lambdanets.ops.impl import triton
 from lambdanets.ops.layout import in_layout
 from lambdanets.ops.memory import extra_bytes
 from lambdanets.ops.tuning import LARGER, SLOWER
 from lambdanets.study.measuring import clock_of, interleaved, one_thread
 from lambdanets.study.part import Answer
 
-ALL_ORDERS: tuple[Order, ...] = (*ORDERS, triton)
+ALL_ORDERS: tuple[Order, ...] = ORDERS
 """The orders of PyTorch's own operations, and the kernels for GPUs."""
 
 

@@ -53,7 +53,7 @@ SECONDS_PER_LAUNCH = 1e-5
 def why_not(problem: Problem) -> str | None:
     """A sentence for what the kernels do not take, and where there is no GPU or no Triton; None otherwise."""
     if problem.device != "cuda":
-        return f"the tensors are on {problem.device}; triton takes tensors on an NVIDIA GPU"
+        return f"the tensors are on {problem.device}; its fused kernels need an NVIDIA GPU"
     if torch.version.hip is not None:
         return "PyTorch is built for AMD GPUs here; the kernels of triton are for NVIDIA's, and untried on others"
     if torch.cuda.is_available() and torch.cuda.get_device_capability() < OLDEST:
