@@ -9,10 +9,10 @@ from lambdanets import create_model
 from lambdanets.layers import LambdaLayer, interactions
 from lambdanets.ops import Problem
 from lambdanets.ops.choice import ORDERS, why_not
-from lambdanets.study.digits_run import digits_run
 from lambdanets.study.interactions import EXACT, Interactions
 from lambdanets.study.looks import differences, look, packed, reach, spread, telling_places, unpacked
 from lambdanets.study.part import Answer, StudyOptions
+from lambdanets.study.trained import trained
 
 PART = Interactions()
 PLACES = [(0.5, 0.5), (0.1, 0.9)]
@@ -33,7 +33,7 @@ def trained_like(**options: object) -> LambdaLayer:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     threads = torch.get_num_threads()
-    path = digits_run(tmp_path_factory.mktemp("study") / "digits", epochs=0.25)
+    path = trained(tmp_path_factory.mktemp("study") / "digits", "digits", ["epochs=0.25"])
     torch.set_num_threads(threads)
     return path
 
@@ -148,7 +148,7 @@ def test_a_picture_of_the_readers_own(run: Path, tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again(run: Path) -> None:
     before = (run / "result.json").stat().st_mtime_ns
-    assert digits_run(run, epochs=0.25) == run
+    assert trained(run, "digits", ["epochs=0.25"]) == run
     assert (run / "result.json").stat().st_mtime_ns == before
 
 

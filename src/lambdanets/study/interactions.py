@@ -22,11 +22,11 @@ from PIL import Image
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.finished import FinishedRun, load_run
 from lambdanets.report.picture import NEGATIVE, POSITIVE, as_picture, as_seen
-from lambdanets.study.digits_run import digits_run
 from lambdanets.study.drawing import as_png, drawing
 from lambdanets.study.looks import look, telling_places, unpacked
 from lambdanets.study.part import Answer, Piece, StudyOptions
 from lambdanets.study.shown import Column, Figure, Shown, Table
+from lambdanets.study.trained import trained
 from lambdanets.training.folder import RunFolder
 
 EXACT = 1e-5
@@ -75,7 +75,7 @@ def _digest(path: Path) -> str:
 def _look_into(options: StudyOptions, epochs: int) -> Answer:
     threads = torch.get_num_threads()
     try:
-        path = options.run or digits_run(options.folder / f"digits-{epochs}-epochs", epochs=epochs)
+        path = options.run or trained(options.folder / f"digits-{epochs}-epochs", "digits", [f"epochs={epochs}"])
         run = load_run(path, device="cpu")
         if options.image is None:
             image, named = _judged_image(run)
