@@ -22,7 +22,6 @@ from lambdanets.ops.impl.triton.launches import (
     LAUNCHES,
     Launch,
     Pass,
-    channel_tile,
     context_tile,
     expanded_numbers,
     find_launch,
@@ -33,6 +32,7 @@ from lambdanets.ops.impl.triton.launches import (
     position_tile,
     power_of_two,
     sum_parts,
+    table_channels,
     tile_positions,
 )
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
@@ -169,5 +169,5 @@ def _extra_bytes(problem: Problem, backward: bool) -> int:
             continue
         block, tiles = offset_tile(row.step, box), -(-height // tile[0]) * -(-width // tile[1])
         blocks = p.u * -(-box[0] // block[0]) * -(-box[1] // block[1])
-        sizes += 4 * expanded * sum_parts(blocks, tiles * p.b * -(-p.v // channel_tile(row.columns, p.v)))
+        sizes += 4 * expanded * sum_parts(blocks, tiles * p.b * -(-p.v // table_channels(row, p.v, p.h)))
     return sizes

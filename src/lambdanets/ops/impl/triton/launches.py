@@ -58,7 +58,7 @@ LAUNCHES: tuple[Launch, ...] = (
     *_rows("query", 80, 4, (0, 32, 128, 16, 4, 3), (64, 64, 128, 16, 8, 3)),
     *_rows("query", 90, 2, (0, 64, 128, 32, 4, 4), (64, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 4)),
     *_rows("query", 90, 4, (0, 64, 128, 32, 8, 3)),
-    *_rows("value", 80, 2, (0, 64, 128, 64, 4, 3)),
+    *_rows("value", 80, 2, (0, 64, 128, 64, 8, 3)),
     *_rows("value", 80, 4, (0, 64, 64, 16, 4, 2)),
     *_rows("value", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 3)),
     *_rows("value", 90, 4, (0, 64, 64, 32, 4, 2)),
@@ -110,6 +110,11 @@ def column_tile(columns: int, b: int, v: int) -> tuple[int, int]:
 def channel_tile(columns: int, v: int) -> int:
     """Channels of a tile of one image, a power of two: as few beyond v as may be, then many."""
     return min(_powers(columns, least=min(16, columns))[::-1], key=lambda channels: -(-v // channels) * channels)
+
+
+def table_channels(row: Launch, v: int, h: int) -> int:
+    """The same for the gradient of R: half the columns where 5 heads or more in fp32 would spill registers."""
+    return channel_tile(row.columns // 2 if row.itemsize == 4 and h > 4 else row.columns, v)
 
 
 def tile_keys(row: Launch, k: int) -> int:

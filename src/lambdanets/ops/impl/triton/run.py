@@ -25,6 +25,7 @@ from lambdanets.ops.impl.triton.launches import (
     position_tile,
     power_of_two,
     sum_parts,
+    table_channels,
     tile_keys,
     tile_positions,
 )
@@ -223,7 +224,7 @@ def run_table_gradient(maps: Maps, grad: Tensor, sides: tuple[int, ...]) -> Tens
     (b, h, k, v, u), row = maps.letters, maps.launch("table")
     keys = tile_keys(row, k)
     tile = position_tile(tile_positions(row, k, h), maps.size, maps.sides)
-    box, channels = maps.box(tile), channel_tile(row.columns, v)
+    box, channels = maps.box(tile), table_channels(row, v, h)
     block = offset_tile(row.step, box)
     blocks = u * math.prod(-(-side // length) for side, length in zip(box, block, strict=True))
     steps = maps.tiles(tile) * b * -(-v // channels)
