@@ -63,4 +63,5 @@ def test_explain_of_a_gpu_call_lists_it_as_able():
         explanation = explain(*tensors("cuda:0"))
     line = next(line for line in str(explanation).splitlines() if line.startswith("triton"))
     assert line.endswith("yes")
+    assert "no times of a GPU are known: triton's are assumed" in str(explanation)
     assert explanation.problem.device == "cuda"

@@ -55,7 +55,10 @@ class Explanation:
         lines += [self._row(order) for order in described]
         if self.chosen == CONTENT:
             lines.append("auto computes the content part alone: without a table no order is needed")
-        return "\n".join([*lines, f"predicted for one core, profile: {self.profile.machine}"])
+        lines.append(f"predicted for one core, profile: {self.profile.machine}")
+        if p.device == "cuda":
+            lines.append("no times of a GPU are known: triton's are assumed, those of the others are a CPU core's")
+        return "\n".join(lines)
 
     def _measured_head(self) -> str:
         return f"  {'measured ms':>17} {'MiB':>8}" if self.measured else ""
