@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from lambdanets.layers import LambdaLayer
 from lambdanets.models.network import MIN_SIZE
@@ -95,6 +94,8 @@ def remove_norms(model: nn.Module) -> None:
 
 def count_multiply_adds(model: nn.Module, images: torch.Tensor) -> int:
     """Multiply-adds of one forward pass over `images`; meta tensors are enough."""
+    from torch.utils.flop_counter import FlopCounterMode  # it loads Triton, where that is installed
+
     # The counter knows `baddbmm`, not its form in place, by which the content part is added.
     mapping = {torch.ops.lambdanets.position: position_flops, torch.ops.aten.baddbmm_: added_product_flops}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=mapping) as counter:
