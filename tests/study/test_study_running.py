@@ -104,6 +104,15 @@ def test_a_value_error_names_its_piece_in_one_sentence(options):
         run(Asked({"a": refuse}), options)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_keeps_what_is_answered(options):
     part = Asked({"a": lambda: 1, "b": lambda: signal.raise_signal(signal.SIGINT)})
     with pytest.raises(KeyboardInterrupt):
@@ -147,6 +156,7 @@ def test_a_study_that_is_killed_goes_on(options):
     assert part.calls == ["b"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_processes_of_pieces(options, monkeypatch):
     monkeypatch.setattr(running, "hands", lambda: 2)
     started: list[subprocess.Popen[bytes]] = []
