@@ -61,6 +61,7 @@ def test_quick_says_that_it_compares_nothing(tmp_path):
     chosen = options(tmp_path, quick=True)
     shown = LongRange().shown(chosen, invented(LongRange().pieces(chosen)))
     assert "compares nothing" in " ".join(shown.summary)
+    assert "READ NOTHING INTO THE TABLE" in " ".join(shown.summary)
     assert len(shown.tables[0].rows) == 3
 
 
@@ -93,5 +94,6 @@ def test_the_task_can_be_learned_by_what_sees_far(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_task_cannot_be_learned_from_patches(tmp_path):
+def test_patches_do_not_leave_chance_by_themselves(tmp_path):
+    """This says something about training alone: docs/decisions/0012-long-range.md."""
     assert trained_wholly(tmp_path, "probe_patches")["accuracy"] <= 0.55

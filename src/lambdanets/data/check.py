@@ -176,7 +176,7 @@ def _looks(source: Source, workers: int) -> Iterator[Look]:
                 yield from _result(source, chunk, future)
                 waiting.extend((chunk, pool.submit(_look_at_chunk, chunk)) for chunk in islice(chunks, 1))
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits: a process that ends meanwhile stumbles over the pool
 
 
 _received: list[Source] = []

@@ -4,9 +4,8 @@ The curves run from left to right (or from top to bottom), each at the same heig
 
     y(t) = middle + rise · (t − ½) + bend · 6√3 · t (1 − t) (1 − 2t)        0 ≤ t ≤ 1, t = (x − left) / distance
 
-The dots are on the same curve or on two. What chance gives is such that no dot, no curve and no place of one tells
-which: (rise, height of one dot over the other) are both spread evenly over the same range whatever the label, and
-only their difference, a number of spacings, is the number of curves between the dots.
+The dots are on the same curve or on two. The rise, and the height of one dot over the other, are each spread evenly
+over the same range whatever the label; their difference, in spacings, is the number of curves between the dots.
 
 Letters: b pictures, c curves, y rows and x columns of pixels.
 """

@@ -5,8 +5,9 @@
 
 Two dashed curves run side by side; a dot is on one end of one and on an opposite end of the same (label 1) or of the
 other (label 0). After the pathfinder task of Linsley et al. 2018 (arXiv 1805.08315); `curve_drawing` says how the
-pictures are made and why nothing near a dot tells the label. Every training picture is a new one: it is a pure function
-of (seed, epoch, index). Those to judge by are always the same, as many of each label at each distance.
+pictures are made, docs/decisions/0012-long-range.md what is not right with them yet. Every training picture is a new
+one, a pure function of (seed, epoch, index). Those to judge by are always the same, as many of each label at each
+distance.
 
 Letters: b batch, y rows and x columns of pixels.
 """

@@ -76,6 +76,7 @@ def command(part: str, options: StudyOptions) -> str:
     words += ["--full"] if options.full else []
     words += ["--device", options.device] if options.device != "cpu" else []
     words += ["--run", str(options.run)] if options.run is not None else []
+    words += ["--image", str(options.image)] if options.image is not None else []
     return printable(shlex.join([*words, "--out", str(options.folder)]))
 
 
