@@ -97,6 +97,28 @@ def test_a_piece_that_the_user_can_mend_is_told_in_a_line(monkeypatch, tmp_path,
     assert "Wrong: not finished yet" in (tmp_path / "study.html").read_text(encoding="utf-8")
 
 
+def test_an_answer_of_another_shape_is_told_in_a_line(small, tmp_path, capsys):
+    main(["study", "memory", "--out", str(tmp_path)])
+    path = tmp_path / "answers" / "memory" / "a.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"number"', '"figure"'), encoding="utf-8")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["study", "memory", "--out", str(tmp_path)])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "an answer there is not one of memory" in said
+    assert "remove the folder" in said
+
+
+def test_what_is_no_picture_is_refused_before_any_work(small, tmp_path, capsys):
+    (tmp_path / "mine.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit) as ended:
+        main(["study", "memory", "--out", str(tmp_path / "study"), "--image", str(tmp_path / "mine.png")])
+    assert ended.value.code == 2
+    assert "mine.png is not an image" in capsys.readouterr().err
+    assert small.runs == 0
+
+
 def test_who_stops_a_study_is_told_how_to_go_on(small, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(small, "work", lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(SystemExit) as ended:

@@ -48,7 +48,8 @@ def test_tables_and_figure(options):
     shown = part.shown(options, answers)
     best, orders = shown.tables
     assert [row[1] for row in best.rows] == ["3", "13 (global)"]
-    assert best.rows[0][2] == 2 * 49 * 9 * 16 * 8 / 1e9
+    assert best.rows[0][2] == 3 * 2 * 49 * 9 * 16 * 8 / 1e9
+    assert best.rows[1][2] == 3 * 2 * 49 * 49 * 16 * 8 / 1e9  # all pairs, not a window larger than the map
     assert len(orders.rows) == sum(len(answer["orders"]) for answer in answers.values())
     assert shown.figures[0].png.startswith(b"\x89PNG")
     for row in best.rows:

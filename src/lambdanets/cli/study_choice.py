@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from lambdanets.data.images import read_image
 from lambdanets.study.part import Part, StudyOptions
 from lambdanets.study.parts import PARTS
 from lambdanets.whole_file import check_writable
@@ -33,6 +34,8 @@ def study_options(
         raise ValueError(f"--run: got '{run}', wanted the folder of a finished run, such as lambdanets train makes.")
     if image is not None and not image.is_file():
         raise ValueError(f"--image: got '{image}', wanted the file of a picture.")
+    if image is not None:
+        read_image(image, enough=1)
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out: got '{out}', which is a file; wanted a folder, which is made if it is missing.")
     return StudyOptions(folder=out, quick=quick, device=device, run=run, image=image, full=full)
