@@ -56,7 +56,7 @@ def train_part(ranks: Ranks, path: Path, settings: list[str], until: int) -> Non
     """Begin or resume the run in a folder and train it up to a step; judge it at its end."""
     run = prepare_run(with_assignments(find_recipe("digits"), [*QUICK, *settings]), ranks)
     folder = RunFolder(path)
-    if folder.config.exists():
+    if ranks.from_first(folder.config.exists):  # the first process writes it when it begins
         resume_run(run, folder)
     else:
         begin_run(run, path)
