@@ -40,7 +40,7 @@ def config(*changes: str) -> Config:
 def train(ranks: Ranks, path: Path, until: int = STEPS, *changes: str) -> None:
     """Begin or resume the run in a folder and train it up to a step; judge it at its end."""
     run, folder = prepare_run(config(*changes), ranks), RunFolder(path)
-    if folder.config.exists():
+    if ranks.from_first(folder.config.exists):  # the first process writes it when it begins
         resume_run(run, folder)
     else:
         begin_run(run, path)

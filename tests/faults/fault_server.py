@@ -49,7 +49,7 @@ def train(path: str, settings: list[str], data: str | None = None, watch: bool =
     """Begin or resume the run in a folder and take the steps that are left; prints its fingerprint."""
     with joined_ranks() as ranks:
         run, folder = prepare_run(configured(settings, data), ranks), RunFolder(Path(path))
-        if folder.config.exists():
+        if ranks.from_first(folder.config.exists):  # the first process writes it when it begins
             print(*resume_run(run, folder), sep="\n")
         else:
             begin_run(run, folder.path)

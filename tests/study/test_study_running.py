@@ -162,10 +162,11 @@ def test_an_interrupt_ends_the_processes_of_pieces(options, monkeypatch):
     started: list[subprocess.Popen[bytes]] = []
 
     def wait():
-        started.append(subprocess.Popen(["sleep", "60"]))
+        process = subprocess.Popen(["sleep", "60"])
+        started.append(process)
         if len(started) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return started[-1].wait()
+        return process.wait()
 
     with pytest.raises(KeyboardInterrupt):
         run(Asked({"a": wait, "b": wait, "c": wait}, beside=True), options)

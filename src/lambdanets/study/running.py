@@ -114,9 +114,9 @@ def _side_by_side(part: Part, pieces: Sequence[Piece], watcher: Watcher) -> Done
                 finished.put(error)
 
     before = _child_processes()
-    for _ in range(min(hands(), len(pieces))):
-        Thread(target=work, daemon=True).start()  # a daemon: who stops does not wait for it
     try:
+        for _ in range(min(hands(), len(pieces))):
+            Thread(target=work, daemon=True).start()  # a daemon: who stops does not wait for it
         for _ in pieces:
             result = finished.get()
             if isinstance(result, Exception):
