@@ -82,8 +82,11 @@ def test_order_is_as_exact_as_reference_in_low_precision(impl, size, dtype, need
     p = problem(size, (7,) * len(size), k=16, v=8, h=4, u=2, dtype=dtype)
     needs_able(impl, p)
     inputs = make_inputs(p, context_mask=True, dtype=dtype)
-    # The library's convolution sums its weight gradient in an order of its own.
-    assert_as_exact_as_reference(inputs, impl, factor=6.0 if impl == "convolution" else 2.0)
+    # The library's convolution sums its weight gradient in an order of its own; and its product over all n·h queries at
+    # once, from which d_key comes, runs one long sum where the CPU has no AVX-512.
+    factor = 6.0 if impl == "convolution" else 2.0
+    assert_as_exact_as_reference(inputs, impl, factor=factor, check=lambda result: result != "d_key")
+    assert_as_exact_as_reference(inputs, impl, factor=6.0, check=lambda result: result == "d_key")
 
 
 @pytest.mark.parametrize("impl", ["auto", "reference"])
