@@ -1,5 +1,6 @@
 """A profile corrects predictions, is stored and read, and changes the choice and nothing else."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,8 +8,18 @@ import torch
 
 from lambdanets.ops import Problem, apply_lambdas, explain
 from lambdanets.ops.choice import ORDERS, choose
-from lambdanets.ops.cost import Pace, Profile, load_profile
-from lambdanets.ops.tuning import calibrate, fit_pace, measure_orders
+from lambdanets.ops.cost import BUILT_IN, Pace, Profile, is_measured, load_profile
+from lambdanets.ops.explanation import explain_problem
+from lambdanets.ops.gpu_prices import MEASURED
+from lambdanets.ops.tuning import (
+    SLOWER,
+    calibrate,
+    calibration_problems,
+    fit_pace,
+    measure_orders,
+    on_gpu,
+    worth_measuring,
+)
 
 
 def problem(size=(8, 8), scope=(5, 5)):
@@ -89,3 +100,78 @@ def test_only_auto_can_be_explained():
 
     with pytest.raises(ValueError, match="only 'auto'"):
         explain_problem(problem(), impl="dense")
+
+
+def test_a_profile_speaks_of_its_own_kind_of_device(tmp_path):
+    here, there = problem(), on_gpu(problem())
+    usual, at_gpu = choose(here).NAME, choose(there).NAME
+    slow = Profile("a GPU", {usual: Pace(1e9), at_gpu: Pace(1e9)}, device="cuda")
+    assert usual == choose(here, profile=slow).NAME
+    assert at_gpu != choose(there, profile=slow).NAME
+    slow.save(tmp_path / "gpu.json")
+    assert load_profile(str(tmp_path / "gpu.json")).device == "cuda"
+    impl = f"auto:{tmp_path / 'gpu.json'}"
+    assert explain_problem(here, impl).profile is BUILT_IN
+    assert "predicted for one GPU, profile: a GPU" in str(explain_problem(there, impl))
+
+
+def test_a_profile_without_a_device_is_of_a_cpu(tmp_path):
+    (tmp_path / "old.json").write_text('{"machine": "old", "forward": {}, "backward": {}}')
+    assert load_profile(str(tmp_path / "old.json")).device == "cpu"
+
+
+def test_prices_measured_on_a_gpu_change_its_predictions_alone(monkeypatch):
+    order = next(order for order in ORDERS if order.NAME == "dense")
+    here, there = problem(), on_gpu(problem())
+    monkeypatch.delitem(MEASURED, ("cuda", 2), raising=False)
+    before = [order.cost(p, True).seconds for p in (here, there)]
+    explained = str(explain_problem(there))
+    assert not is_measured(there)
+    assert "no times of a GPU are known" in explained
+    monkeypatch.setitem(MEASURED, ("cuda", 2), {"dense": {"setup": (1.0, 2.0)}})
+    after = [order.cost(p, True).seconds for p in (here, there)]
+    assert after[0] == before[0]
+    assert 2 < after[1] < 2 + before[1]
+    assert is_measured(there)
+    assert not is_measured(dataclasses.replace(there, dtype=torch.float32))
+    assert "no times of a GPU" not in str(explain_problem(there))
+
+
+def test_calibration_on_a_gpu_is_of_larger_batches_in_bf16():
+    for here, there in zip(calibration_problems(), calibration_problems("cuda"), strict=True):
+        assert (there.b, there.device, there.dtype) == (16 * here.b, "cuda", torch.bfloat16)
+        assert (there.query_size, there.scope) == (here.query_size, here.scope)
+
+
+def test_where_no_times_were_measured_none_is_hopeless(monkeypatch):
+    monkeypatch.delitem(MEASURED, ("cuda", 2), raising=False)
+    there = on_gpu(problem((24, 24), (5, 5)))
+    costs = {o.NAME: sum(o.cost(there, side).seconds for side in (False, True)) for o in worth_measuring(there)}
+    assert max(costs.values()) > SLOWER * min(costs.values())
+
+
+def test_an_order_that_fails_on_a_gpu_is_left_out_with_a_warning(monkeypatch):
+    """The device is fake: what would run on it runs here."""
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nand more")
+
+    there = dataclasses.replace(problem(), device="cuda")
+    orders = {order.NAME: order for order in ORDERS}
+    monkeypatch.setattr("lambdanets.ops.tuning.worth_measuring", lambda _: [orders["dense"], orders["rows"]])
+    monkeypatch.setattr("lambdanets.ops.tuning.stopwatch", lambda _: lambda call: [call(), 1e-3][1])
+    tensors = measure_orders.__globals__["_tensors"](problem())
+    monkeypatch.setattr("lambdanets.ops.tuning._tensors", lambda _: tensors)
+    monkeypatch.setattr(orders["rows"], "backward", fail)
+    with pytest.warns(RuntimeWarning, match=r"rows of .* is not measured: CUDA out of memory\.$"):
+        measured = measure_orders(there, seconds=0.001)
+    assert list(measured) == ["dense"]
+    assert measured["dense"].forward == 1e-3
+
+
+def test_the_profile_of_a_calibration_names_the_device_of_its_problems(monkeypatch):
+    there = on_gpu(problem())
+    took = measure_orders(problem(), seconds=0.001)
+    monkeypatch.setattr("lambdanets.ops.tuning.measure_orders", lambda *_: took)
+    *_, profile = calibrate("there", [there, there])
+    assert profile.device == "cuda"

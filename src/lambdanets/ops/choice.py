@@ -69,8 +69,8 @@ def why_not(order: Described, problem: Problem) -> str | None:
 
 def choose(problem: Problem, backward: bool = False, profile: Profile = BUILT_IN) -> Order:
     """The able order with the lowest predicted time for this pass; forward and backward may differ."""
-    able = [order for order in ORDERS if why_not(order, problem) is None]
-    return min(able, key=lambda order: profile.seconds(order.NAME, order.cost(problem, backward), backward))
+    able, known = [order for order in ORDERS if why_not(order, problem) is None], profile.on(problem.device)
+    return min(able, key=lambda order: known.seconds(order.NAME, order.cost(problem, backward), backward))
 
 
 def profile_of(impl: str) -> Profile | None:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lambdanets.ops.gpu_prices import MEASURED
+from lambdanets.ops.problem import Problem
+
 Work = dict[str, int | float]
 """How much of each kind of work the forward pass of an order does."""
 Prices = Mapping[str, tuple[float, float]]
-"""Seconds that one of each kind of work takes, forward and backward, on one core of the built-in machine.
+"""Seconds that one of each kind of work takes, forward and backward; in the orders' modules on one core of a CPU.
 
 That is a server with AVX-512, near 90 G multiply-adds a second in a large fp32 matrix product. The prices of all orders
 were fitted at once, non-negative and by relative error, to random problems: `python -m benchmarks.prices`.
@@ -25,12 +28,23 @@ class Cost:
     extra_bytes: int
     """Peak memory beyond inputs and outputs."""
     seconds: float
-    """Predicted time on one core of the built-in machine."""
+    """Predicted time on the built-in machine of the problem's device: one core of a CPU, or a GPU."""
 
 
 def total(work: Work, prices: Prices, backward: bool) -> float:
     """Seconds that this much work of each kind takes."""
     return sum(prices[kind][backward] * count for kind, count in work.items())
+
+
+def predicted(problem: Problem, order: str, work: Work, prices: Prices, backward: bool) -> float:
+    """Seconds of the work by the prices measured on the problem's kind of device; by those given where none were."""
+    measured = MEASURED.get((problem.device, min(4, problem.itemsize)), {}).get(order)
+    return total(work, prices if measured is None else {**prices, **measured}, backward)
+
+
+def is_measured(problem: Problem) -> bool:
+    """Whether the built-in prices were measured on the problem's kind of device, in numbers as wide as its own."""
+    return problem.device == "cpu" or (problem.device, min(4, problem.itemsize)) in MEASURED
 
 
 @dataclass(frozen=True)
@@ -45,12 +59,18 @@ class Pace:
 
 @dataclass(frozen=True)
 class Profile:
-    """A machine's paces by order and pass; the choice is a pure function of the problem and of this."""
+    """A device's paces by order and pass; the choice is a pure function of the problem and of this."""
 
     machine: str = "built-in"
     """Where it was measured."""
     forward: Mapping[str, Pace] = field(default_factory=dict)
     backward: Mapping[str, Pace] = field(default_factory=dict)
+    device: str = "cpu"
+    """The kind of device that it is of, and the only one it says anything about."""
+
+    def on(self, device: str) -> "Profile":
+        """What to predict by on a kind of device: this profile, or the built-in one if this is of another kind."""
+        return self if device == self.device else BUILT_IN
 
     def seconds(self, order: str, cost: Cost, backward: bool) -> float:
         """Predicted time of one pass of the named order."""
@@ -75,7 +95,7 @@ def load_profile(path: str) -> Profile:
     try:
         stored = json.loads(Path(path).read_text())
         passes = [{name: Pace(**pace) for name, pace in stored[side].items()} for side in ("forward", "backward")]
-        return Profile(str(stored["machine"]), *passes)
+        return Profile(str(stored["machine"]), *passes, str(stored.get("device", "cpu")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"got the profile {path!r}, which cannot be read as one ({error}); write one with `lambdanets tune --out`"

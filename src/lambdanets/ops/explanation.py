@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lambdanets.ops.choice import ORDERS, Described, choose, profile_of, takes_reference, why_not
-from lambdanets.ops.cost import BUILT_IN, Profile
+from lambdanets.ops.cost import BUILT_IN, Profile, is_measured
 from lambdanets.ops.impl import reference
 from lambdanets.ops.problem import Problem
 
@@ -55,8 +55,8 @@ class Explanation:
         lines += [self._row(order) for order in described]
         if self.chosen == CONTENT:
             lines.append("auto computes the content part alone: without a table no order is needed")
-        lines.append(f"predicted for one core, profile: {self.profile.machine}")
-        if p.device == "cuda":
+        lines.append(f"predicted for one {'core' if p.device == 'cpu' else 'GPU'}, profile: {self.profile.machine}")
+        if not is_measured(p) and not self.profile.forward:
             lines.append("no times of a GPU are known: triton's are assumed, those of the others are a CPU core's")
         return "\n".join(lines)
 
@@ -99,6 +99,7 @@ def explain_problem(
     profile = profile_of(impl)
     if profile is None:
         raise ValueError(f"got impl={impl!r}; only 'auto' and 'auto:FILE' choose, so only they can be explained")
+    profile = profile.on(problem.device)
     if problem.scope is None or takes_reference(problem):
         name = reference.NAME if takes_reference(problem) else CONTENT
         return Explanation(problem, name, name, profile, measured or {})

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, Work, total
+from lambdanets.ops.cost import Cost, Prices, Work, predicted
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import at_least_fp32
@@ -73,7 +73,7 @@ def cost(problem: Problem, backward: bool) -> Cost:
     if backward:
         multiply_adds = 3 * done["window products"] + 2 * applied
         extra += 2 * max(GROUP_NUMBERS, p.n * p.u * math.prod(p.reach))
-    return Cost(round(multiply_adds), extra * p.itemsize, total(done, PRICES, backward))
+    return Cost(round(multiply_adds), extra * p.itemsize, predicted(p, NAME, done, PRICES, backward))
 
 
 def forward(

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, Work, total
+from lambdanets.ops.cost import Cost, Prices, Work, predicted
 from lambdanets.ops.line import backward_on_plane, forward_on_plane
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -62,7 +62,7 @@ def cost(problem: Problem, backward: bool) -> Cost:
     images, rows = _block(p.b, size[-2], row)
     expanded = (3 if backward else 1) * size[-1] * p.k * (2 * size[-2] - 1) * p.u * p.m // size[-2]
     numbers = row * images * rows + expanded + 2 * p.b * p.m * p.u * p.v
-    return Cost(multiply_adds, numbers * p.itemsize, total(done, PRICES, backward))
+    return Cost(multiply_adds, numbers * p.itemsize, predicted(p, NAME, done, PRICES, backward))
 
 
 def _plane(problem: Problem) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, Work, total
+from lambdanets.ops.cost import Cost, Prices, Work, predicted
 from lambdanets.ops.layout import in_layout
 from lambdanets.ops.offsets import crop_table, uncrop_table
 from lambdanets.ops.precision import widened
@@ -61,7 +61,7 @@ def cost(problem: Problem, backward: bool) -> Cost:
     padded, passes = math.prod(periods), 2.5 if backward else 1
     products = p.b * p.k * p.v * padded * (2.5 * math.log2(2 * padded) + 3 * p.u) + done["applied"]
     numbers = (p.u * (p.v + p.k) + 3 * _channels(periods, p.v)) * padded * (3 if backward else 1)
-    return Cost(round(passes * products), numbers * max(4, p.itemsize), total(done, PRICES, backward))
+    return Cost(round(passes * products), numbers * max(4, p.itemsize), predicted(p, NAME, done, PRICES, backward))
 
 
 def _periods(p: Problem) -> list[int]:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.blocks import Block, Run
-from lambdanets.ops.cost import Cost, Prices, Work, total
+from lambdanets.ops.cost import Cost, Prices, Work, predicted
 from lambdanets.ops.line import backward_on_plane, folded_sides, forward_on_plane
 from lambdanets.ops.precision import at_least_fp32
 from lambdanets.ops.problem import Problem
@@ -87,7 +87,7 @@ def cost(problem: Problem, backward: bool) -> Cost:
     block, expanded = tiling.most_positions * p.k * group * p.v, tiling.most_columns * p.k * tiling.all_row_offsets
     numbers = (2 if backward else 1) * (block + tiling.size[-2] * length * group * p.v + expanded * length)
     multiply_adds = 3 * done["lambdas"] + 2 * done["applied"] if backward else done["lambdas"] + done["applied"]
-    return Cost(round(multiply_adds), numbers * p.itemsize, total(done, PRICES, backward))
+    return Cost(round(multiply_adds), numbers * p.itemsize, predicted(p, NAME, done, PRICES, backward))
 
 
 def _tiling_of(p: Problem) -> Tiling:

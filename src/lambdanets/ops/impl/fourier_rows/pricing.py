@@ -1,7 +1,8 @@
 """What `fourier_rows` costs: each kind of work by itself, since they reach different shares of the machine's rate."""
 
-from lambdanets.ops.cost import Cost, Prices, Work, total
+from lambdanets.ops.cost import Cost, Prices, Work, predicted
 from lambdanets.ops.impl.fourier_rows.frame import Frame
+from lambdanets.ops.impl.fourier_rows.order import NAME
 from lambdanets.ops.problem import Problem
 
 NARROW = 12
@@ -27,7 +28,8 @@ def cost(problem: Problem, backward: bool) -> Cost:
     done = work(problem)
     products = sum((times if backward else 1) * done.get(kind, 0) for kind, times in PRODUCTS.items())
     numbers = _numbers(problem, _frame(problem), backward)
-    return Cost(round(products), numbers * max(4, problem.itemsize), total(done, PRICES, backward))
+    seconds = predicted(problem, NAME, done, PRICES, backward)
+    return Cost(round(products), numbers * max(4, problem.itemsize), seconds)
 
 
 def work(problem: Problem) -> Work:

@@ -20,7 +20,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost, Prices, Work, total
+from lambdanets.ops.cost import Cost, Prices, Work, predicted
 from lambdanets.ops.impl.scores.gradients import Backward
 from lambdanets.ops.impl.scores.output import Forward
 from lambdanets.ops.impl.scores.walk import choose_tiling
@@ -75,7 +75,7 @@ def cost(problem: Problem, backward: bool) -> Cost:
     expanded = tiling.most_columns * p.k * tiling.all_row_offsets
     numbers = tiling.most_row_length * p.u * (passes * (block + tiling.size[-2] * p.v) + (2 * passes - 1) * expanded)
     multiply_adds = round((2 * passes - 1) * done["queries"] + passes * done["values"])
-    return Cost(multiply_adds, numbers * p.itemsize, total(done, PRICES, backward))
+    return Cost(multiply_adds, numbers * p.itemsize, predicted(p, NAME, done, PRICES, backward))
 
 
 def _tiling_of(p: Problem) -> Tiling:

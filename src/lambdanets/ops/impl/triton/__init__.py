@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambdanets.ops.cost import Cost
+from lambdanets.ops.cost import Cost, Prices, Work, predicted
 from lambdanets.ops.impl.triton.launches import (
     LAUNCHES,
     Launch,
@@ -42,12 +42,18 @@ NAME = "triton"
 
 MOST_KEYS, MOST_HEADS, MOST_DEPTHS = 64, 16, 16
 """Of k, h and u: a program holds all keys of a position, and unrolls the heads and depths."""
+GRADIENTS: tuple[Pass, ...] = ("query", "value", "table")
+"""The passes of the backward pass."""
 OLDEST = (8, 0)
 """Compute capability of the first GPUs with tensor cores for bf16."""
-PRODUCTS_PER_SECOND = {2: 1.5e14, 4: 1.5e13}
-"""Multiply-adds a second by the bytes of a number. Assumed, a third of an H100's data sheet: not measured yet."""
-SECONDS_PER_LAUNCH = 1e-5
-"""Assumed, not measured."""
+PRICES: dict[int, Prices] = {
+    2: {"products": (6.7e-15, 0), "gradient products": (0, 6.7e-15), "setup": (3e-5, 9e-5)},
+    4: {"products": (6.7e-14, 0), "gradient products": (0, 6.7e-14), "setup": (3e-5, 9e-5)},
+}
+"""By bytes of a number: of a multiply-add of the output, one of the three gradients, a call. Assumed, not measured: a
+third of an H100's data sheet, and 10 µs a launch; `ops/gpu_prices.py` holds what was measured."""
+BACKWARD_ONLY = ("gradient products",)
+"""Kinds of work that the forward pass has none of."""
 
 
 def why_not(problem: Problem) -> str | None:
@@ -70,16 +76,21 @@ def why_not(problem: Problem) -> str | None:
     return None
 
 
-def cost(problem: Problem, backward: bool) -> Cost:
-    """b·n·k·u·v multiply-adds a position of the box that a tile of queries sees; three of it backward, dV's larger.
+def work(problem: Problem) -> Work:
+    """How much of each kind there is; unlike other orders', the gradients' products are counted by themselves."""
+    return {
+        "products": _products(problem, "output"),
+        "gradient products": sum(_products(problem, what) for what in GRADIENTS),
+        "setup": 1,
+    }
 
-    The seconds are a guess, not a measurement: a fixed rate and a time a launch.
-    """
-    passes: tuple[Pass, ...] = ("query", "value", "table") if backward else ("output",)
-    products = [_products(problem, what) for what in passes]
-    seconds = sum(products) / PRODUCTS_PER_SECOND[min(4, problem.itemsize)] + 3 * len(passes) * SECONDS_PER_LAUNCH
-    applied = problem.b * problem.n * problem.h * problem.k * problem.v
-    return Cost(sum(products) + len(passes) * applied, _extra_bytes(problem, backward), seconds)
+
+def cost(problem: Problem, backward: bool) -> Cost:
+    """b·n·k·u·v multiply-adds a position of the box that a tile of queries sees; three of it backward, dV's larger."""
+    p, done, passes = problem, work(problem), len(GRADIENTS) if backward else 1
+    products = round(done["gradient products" if backward else "products"])
+    seconds = predicted(p, NAME, done, PRICES[min(4, p.itemsize)], backward)
+    return Cost(products + passes * p.b * p.n * p.h * p.k * p.v, _extra_bytes(p, backward), seconds)
 
 
 def forward(
@@ -153,7 +164,7 @@ def _products(problem: Problem, what: Pass) -> int:
 def _extra_bytes(problem: Problem, backward: bool) -> int:
     """The table laid out for a tile; backward also mirrored, and the parts of its gradient in fp32."""
     p = problem
-    passes: tuple[Pass, ...] = ("query", "value", "table") if backward else ("output",)
+    passes: tuple[Pass, ...] = GRADIENTS if backward else ("output",)
     sizes = 0
     for what in passes:
         row, tile = _tile(p, what)
