@@ -8,8 +8,10 @@ import torch
 from lambdanets.study.measuring import (
     OUT_OF_MEMORY,
     TOO_SLOW,
+    copy_rate,
     cpu_name,
     fresh_peak,
+    gemm_rate,
     in_fresh_process,
     interleaved,
     one_thread,
@@ -54,6 +56,25 @@ def test_calls_are_run_in_turn_and_timed() -> None:
     times = interleaved({"a": call("a", 1.0), "b": call("b", 9.0)}, seconds=5, rounds=4, clock=lambda: now[0])
     assert times == {"a": 1.0, "b": 9.0}
     assert "".join(ran) == "ab" + "ababab" + "aa"  # five seconds of a, three rounds of the slow b
+
+
+def test_a_stopwatch_may_tell_the_seconds() -> None:
+    watch = {"a": 0.5, "b": 0.25}
+    ran: list[str] = []
+
+    def timed(call: Callable[[], object]) -> float:
+        call()
+        return watch[ran[-1]]
+
+    calls = {name: lambda name=name: ran.append(name) for name in watch}
+    assert interleaved(calls, seconds=0.01, rounds=3, watch=timed) == watch
+    assert len(ran) == 8
+
+
+def test_rates_are_those_of_now() -> None:
+    assert gemm_rate(64) > 1e6
+    assert gemm_rate(64, dtype=torch.bfloat16) > 1e5
+    assert copy_rate(2**16) > 1e6
 
 
 def test_training_calls_leave_no_gradients() -> None:

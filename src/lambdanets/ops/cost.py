@@ -95,7 +95,7 @@ def load_profile(path: str) -> Profile:
     try:
         stored = json.loads(Path(path).read_text())
         passes = [{name: Pace(**pace) for name, pace in stored[side].items()} for side in ("forward", "backward")]
-        return Profile(str(stored["machine"]), *passes, str(stored.get("device", "cpu")))
+        return Profile(str(stored["machine"]), *passes, device=str(stored.get("device", "cpu")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"got the profile {path!r}, which cannot be read as one ({error}); write one with `lambdanets tune --out`"

@@ -18,11 +18,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from lambdanets.ops.stopwatch import Stopwatch, stopwatch
 
 OUT_OF_MEMORY, TOO_SLOW = "out of memory", "too slow"
 PATIENCE = 10
@@ -39,12 +42,15 @@ def interleaved(
     seconds: float = 4.0,
     rounds: int = 5,
     clock: Callable[[], float] = time.process_time,
+    watch: Stopwatch | None = None,
 ) -> dict[str, float]:
     """Median seconds of each call, run in turn A B C A B C …, after one warm-up each.
 
     A call is repeated for about `seconds` in all, at least `rounds` times; very slow ones (over `seconds`) 3 times.
+    Seconds are what `clock` shows, or what `watch` says where one is given.
     """
-    warm = {name: _timed(call, clock) for name, call in calls.items()}
+    timed = watch or partial(_timed, clock=clock)
+    warm = {name: timed(call) for name, call in calls.items()}
     wanted = {
         name: max(min(3, rounds) if took > seconds else rounds, min(50, int(seconds / max(took, 1e-6))))
         for name, took in warm.items()
@@ -53,7 +59,7 @@ def interleaved(
     for turn in range(max(wanted.values(), default=0)):
         for name, call in calls.items():
             if turn < wanted[name]:
-                times[name].append(_timed(call, clock))
+                times[name].append(timed(call))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -124,10 +130,18 @@ def step_call(model: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], 
     return call
 
 
-def gemm_rate(size: int = 1024) -> float:
-    """Multiply-adds a second of a square fp32 matrix product on this machine, now."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    return size**3 / interleaved({"gemm": lambda: a @ b}, seconds=1.0)["gemm"]
+def gemm_rate(size: int = 1024, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> float:
+    """Multiply-adds a second of a square matrix product on this machine, now."""
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return size**3 / interleaved({"gemm": lambda: a @ b}, seconds=1.0, watch=stopwatch(device))["gemm"]
+
+
+def copy_rate(numbers: int = 2**24, *, device: str = "cpu") -> float:
+    """Bytes a second, read and written, of a copy of so many fp32 numbers on this machine, now."""
+    source = torch.randn(numbers, device=device)
+    target = torch.empty_like(source)
+    seconds = interleaved({"copy": lambda: target.copy_(source)}, seconds=1.0, watch=stopwatch(device))["copy"]
+    return 2 * source.nbytes / seconds
 
 
 def peak_bytes(call: Callable[[], object], device: str = "cpu") -> int:
