@@ -5,9 +5,8 @@
 
 Two dashed curves run side by side; a dot is on one end of one and on an opposite end of the same (label 1) or of the
 other (label 0). After the pathfinder task of Linsley et al. 2018 (arXiv 1805.08315); `curve_drawing` says how the
-pictures are made, docs/decisions/0012-long-range.md what is not right with them yet. Every training picture is a new
-one, a pure function of (seed, epoch, index). Those to judge by are always the same, as many of each label at each
-distance.
+pictures are made, docs/decisions/0012-long-range.md why so. Every training picture is a new one, a pure function of
+(seed, epoch, index). Those to judge by are always the same, as many of each label at each distance.
 
 Letters: b batch, y rows and x columns of pixels.
 """
@@ -26,6 +25,8 @@ from lambdanets.preprocess import Preprocess
 
 _MARGIN = 10
 """Pixels of a picture's side that the dots leave free."""
+_NEAREST = 24
+"""Least pixels from dot to dot: nearer, the curves would rise near the dots."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +34,10 @@ class JoinedPointsConfig:
     """How many pictures there are, and how far apart the points."""
 
     image_size: int = 48
-    """Rows and columns of a picture, in pixels, 32…256."""
-    distances: tuple[int, ...] = (16, 26, 36)
-    """Pixels from point to point, along the curves; each 8 up to the side less 10."""
-    num_train: int = 64_000
+    """Rows and columns of a picture, in pixels, 48…256."""
+    distances: tuple[int, ...] = (24, 30, 36)
+    """Pixels from point to point, along the curves; each 24 up to the side less 10."""
+    num_train: int = 48_000
     """Pictures of an epoch, 1 or more; every epoch has other ones."""
     num_test: int = 1500
     """Pictures to judge by, 1…100 000; a multiple of six has as many of each label at each of three distances."""
@@ -45,15 +46,15 @@ class JoinedPointsConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above."""
-        ranges = {"image_size": (32, 256), "num_train": (1, 2**40), "num_test": (1, 100_000)}
+        ranges = {"image_size": (48, 256), "num_train": (1, 2**40), "num_test": (1, 100_000)}
         ranges |= {"num_validation": (0, 100_000)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
         longest = self.image_size - _MARGIN
-        if not self.distances or not all(8 <= distance <= longest for distance in self.distances):
+        if not self.distances or not all(_NEAREST <= distance <= longest for distance in self.distances):
             raise ValueError(
-                f"data.distances: got {list(self.distances)}, wanted one or more of 8 to {longest} pixels."
+                f"data.distances: got {list(self.distances)}, wanted one or more of {_NEAREST} to {longest} pixels."
             )
 
     @property
@@ -113,9 +114,10 @@ class JoinedPointsSplit:
         chances = random_uniforms(Purpose.CURVES, *places, np.arange(NUM_CHANCES))
         joined, side = self.joined(indices), self.config.image_size
         ink = draw_curves(Curves.by_chance(chances, self.distance(indices), joined, side), side)
-        return whole_batch(self._inputs(ink), torch.from_numpy(joined))
+        return whole_batch(self.as_input(ink), torch.from_numpy(joined))
 
-    def _inputs(self, ink: Float[NDArray, "b y x"]) -> Float[torch.Tensor, "b 1 y x"]:
+    def as_input(self, ink: Float[NDArray, "b y x"]) -> Float[torch.Tensor, "b 1 y x"]:
+        """Pictures with ink in 0…1 as a network takes them."""
         return self.config.preprocess.normalize(torch.from_numpy(ink)[:, None])
 
 

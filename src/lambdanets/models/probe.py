@@ -7,7 +7,7 @@ two classes and four heads.
 """
 
 from dataclasses import dataclass
-from itertools import chain, cycle, repeat
+from itertools import cycle
 
 from torch import nn
 
@@ -55,17 +55,14 @@ class DilatedConvolutions:
 
 
 class PatchConvolutions:
-    """Makes one 3 × 3 convolution, then 1 × 1: the network sees patches of 15 pixels a side, and not where they are."""
-
-    def __init__(self) -> None:
-        self.sides = chain([3], repeat(1))
+    """Makes 1 × 1 convolutions: the network sees patches of 7 pixels a side, as its stem does, not where they are."""
 
     def layer(self, width: int, *, reduction: int, stride: int) -> nn.Conv2d:
         """A convolution of `width` channels."""
-        return convolution(width, width, next(self.sides), stride)
+        return convolution(width, width, 1, stride)
 
 
-PATCH_SPECS = {"probe_patches": probe_spec(46)}
+PATCH_SPECS = {"probe_patches": probe_spec(54)}
 CONVOLUTION_SPECS = {"probe_convolution": probe_spec(36)}
 DILATED_SPECS = {"probe_dilated": probe_spec(36)}
 SE_SPECS = {"probe_se": with_squeeze_excite(probe_spec(35), SE_RATIO)}

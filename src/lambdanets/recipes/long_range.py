@@ -9,7 +9,7 @@ from lambdanets.training.schedule import ScheduleConfig
 
 
 def long_range() -> Config:
-    """A small network on 64 000 generated pictures: are two points joined by the same dashed curve?
+    """A small network on 48 000 generated pictures: are two points joined by the same dashed curve?
 
     `model` is one of the probe networks, which differ only in how their positions mix: probe_convolution,
     probe_dilated, probe_se, probe_linear_attention, probe_attention, probe_axial_attention, probe_local_attention or
@@ -24,7 +24,6 @@ def long_range() -> Config:
     return Config(
         recipe="long_range",
         model="probe_lambda",
-        model_options={"global_pool": "catavgmax"},
         data=JoinedPointsConfig(),
         task=ClassificationConfig(label_smoothing=0.0),
         batch_size=32,

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from lambdanets.data.curve_drawing import FORM
 from lambdanets.data.joined_points import JoinedPointsSplit
 from lambdanets.finished import FinishedRun, load_run
 from lambdanets.models.counting import count_parameters
@@ -32,10 +33,11 @@ class ProbeRun:
 
     @property
     def key(self) -> str:
-        """Names the run."""
+        """Names the run, and the form of the task where it has had several."""
         options = "".join(f"-{name}-{value}" for name, value in self.model_options.items())
         changed = "".join(f"-{change.rpartition('.')[2].replace('=', '-')}" for change in self.changes)
-        return f"{self.recipe}-{self.model}{options}{changed}-seed-{self.seed}"
+        form = f"-{FORM}" if self.recipe == "long_range" else ""
+        return f"{self.recipe}{form}-{self.model}{options}{changed}-seed-{self.seed}"
 
     @property
     def assignments(self) -> list[str]:
