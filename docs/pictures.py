@@ -2,7 +2,8 @@
 
     python docs/pictures.py
 
-Letters: n query positions, m context positions, k key depth, v value depth, r scope. Blue is negative, orange positive.
+Letters: n query positions, m context positions, k key depth, v value depth, r scope. Orange is positive, blue and
+hatched negative.
 """
 
 from pathlib import Path
@@ -11,19 +12,16 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from lambdanets.report.picture import NEGATIVE, POSITIVE
+from lambdanets.report.picture import by_sign
 
 ASSETS = Path(__file__).parent / "assets"
 INK, SOFT, PURPLE = "#1c1c1c", "#767676", "#8e2a9c"
-SIGNED = LinearSegmentedColormap.from_list(
-    "signed", [tuple(level / 255 for level in NEGATIVE), "white", tuple(level / 255 for level in POSITIVE)]
-)
-"""Told apart with any kind of colour vision, and in print by their depth."""
+CELL = 24
+"""Pixels along a number before it is scaled to the page: two stripes of the hatch."""
 DPI = 130
 
 
@@ -88,15 +86,17 @@ def _placed(table: NDArray[np.float32], size: tuple[int, int], y: int, x: int) -
 def _matrix(axes: Axes, values: torch.Tensor, x: float, y: float, name: str, words: str) -> None:
     rows, columns = values.shape
     strength = float(values.abs().max())
-    axes.imshow(values.numpy(), cmap=SIGNED, vmin=-strength, vmax=strength, extent=(x, x + columns, y + rows, y))
+    cells = by_sign(values.numpy(), values.abs().numpy() / strength, CELL)
+    axes.imshow(cells, extent=(x, x + columns, y + rows, y))
     _grid(axes, x, y, rows, columns)
     axes.text(x + columns / 2, 1.2, name, ha="center", va="center", size=15, color=INK)
     axes.text(x + columns / 2, 11.4, words, ha="center", va="top", size=8.5, color=SOFT)
 
 
 def _cells(axes: Axes, values: NDArray[np.float32], strength: float) -> None:
-    axes.imshow(values, cmap=SIGNED, vmin=-strength, vmax=strength)
-    _grid(axes, -0.5, -0.5, *values.shape)
+    rows, columns = values.shape
+    axes.imshow(by_sign(values, np.abs(values) / strength, CELL), extent=(-0.5, columns - 0.5, rows - 0.5, -0.5))
+    _grid(axes, -0.5, -0.5, rows, columns)
     axes.tick_params(length=0, colors=SOFT)
     axes.spines[:].set_visible(False)
 

@@ -1,3 +1,4 @@
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,15 @@ def test_a_difference_that_is_too_large_is_told(run: Path, answer: Answer) -> No
     worse = {name: one | {"relative": 2e-5} for name, one in answer["orders"].items()}
     shown = PART.shown(StudyOptions(folder=run.parent, run=run), {"any": answer | {"orders": worse, "drawn": []}})
     assert "DO NOT reproduce" in shown.summary[2]
+
+
+def test_signs_can_be_told_in_grey(run: Path, answer: Answer) -> None:
+    turned = answer | {"maps": packed({name: -part for name, part in unpacked(answer["maps"]).items()})}
+    options = StudyOptions(folder=run.parent, run=run)
+    one, other = (PART.shown(options, {"any": found}).figures for found in (answer, turned))
+    for figures in zip(one, other, strict=True):
+        grey = [np.asarray(Image.open(BytesIO(figure.png)).convert("L"), dtype=int) for figure in figures]
+        assert (np.abs(grey[0] - grey[1]) > 25).mean() > 0.05  # of all the picture, margins too
 
 
 def test_a_picture_of_the_readers_own(run: Path, tmp_path: Path) -> None:

@@ -15,7 +15,11 @@ from torch import Tensor
 from lambdanets.preprocess import Preprocess
 
 NEGATIVE, POSITIVE = (0, 90, 156), (188, 80, 0)
-"""Blue and orange: told apart with any kind of colour vision, and in print by their depth."""
+"""Blue and orange: told apart with any kind of colour vision. In grey they hardly differ: there a hatch has to tell."""
+SIDE = 240
+"""Pixels along a map of weights, about."""
+PITCH = 12
+"""Pixels from one white stripe of the hatch to the next."""
 
 
 def as_seen(images: Float[Tensor, "b c y x"], preprocess: Preprocess) -> Float[Tensor, "b c y x"]:
@@ -46,10 +50,26 @@ def thumbnail_uri(picture: Image.Image, side: int) -> str:
 
 
 def signed(weights: NDArray[np.floating], largest: float) -> Image.Image:
-    """Weights as colours, a pixel each: white for 0, full blue for −largest, full orange for largest."""
-    strength = np.abs(weights / max(largest, 1e-12)).clip(0, 1)[..., None]
-    colours = np.where(weights[..., None] < 0, NEGATIVE, POSITIVE)
-    return Image.fromarray((255 + strength * (colours - 255)).round().astype(np.uint8))
+    """Weights as colours: white for 0, full orange for largest, full blue, hatched, for −largest."""
+    over = Image.fromarray(by_sign(weights, np.abs(weights / max(largest, 1e-12)).clip(0, 1), cell_of(weights.shape)))
+    return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
+
+
+def cell_of(size: tuple[int, ...]) -> int:
+    """Pixels along a position of a map, with which it is about SIDE pixels large."""
+    return max(1, SIDE // max(size))
+
+
+def by_sign(weights: NDArray[np.floating], strength: NDArray[np.floating], cell: int) -> NDArray[np.uint8]:
+    """(y, x, 4) to lay over a picture: a weight is `cell` pixels a side, orange or blue by sign, `strength` opaque.
+
+    Negative ones are hatched in white, so that signs outlast a grey printer. The hatch runs on from weight to weight
+    at its own pitch: where weights are smaller than it, it still tells the sign of a region.
+    """
+    weights, strength = (one.repeat(cell, 0).repeat(cell, 1) for one in (weights, strength))
+    is_stripe = np.add.outer(*map(np.arange, weights.shape)) % PITCH < 0.4 * PITCH
+    colours = np.where(weights[..., None] < 0, np.where(is_stripe[..., None], 255, NEGATIVE), POSITIVE)
+    return np.concatenate([colours, 255 * strength[..., None]], -1).round().astype(np.uint8)
 
 
 def data_uri(picture: Image.Image, kind: str = "PNG") -> str:

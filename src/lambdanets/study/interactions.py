@@ -21,7 +21,7 @@ from PIL import Image
 
 from lambdanets.data.digits import DigitsConfig
 from lambdanets.finished import FinishedRun, load_run
-from lambdanets.report.picture import NEGATIVE, POSITIVE, as_picture, as_seen
+from lambdanets.report.picture import as_picture, as_seen, by_sign, cell_of
 from lambdanets.study.drawing import as_png, drawing
 from lambdanets.study.looks import look, telling_places, unpacked
 from lambdanets.study.part import Answer, Piece, StudyOptions
@@ -236,7 +236,8 @@ def _figure(
         title=f"Layer {layer}, a map of {size[0]} × {size[1]}",
         png=png,
         caption="Each row asks from one position, the white dot; each column is a head. Orange: what is there is added "
-        f"to that position's output; blue: taken away; the fuller, the more (by the root). Full colour: {scales}.",
+        "to that position's output; blue and hatched: taken away; the fuller, the more (by the root). Full colour: "
+        f"{scales}.",
     )
 
 
@@ -254,8 +255,7 @@ def _draw_query(axes: Axes, place: Sequence[float], size: Sequence[int], shape: 
 
 
 def _draw_weights(axes: Axes, weights: NDArray[Any], largest: float, shape: Sequence[int]) -> None:
-    """Weights over the image: colour by sign, opacity by size."""
-    colours = np.where(weights[..., None] < 0, NEGATIVE, POSITIVE) / 255
-    opacity = (np.abs(weights) / max(largest, 1e-30))[..., None] ** 0.5
+    """Weights over the image: colour and hatch by sign, opacity by size."""
+    opacity = (np.abs(weights) / max(largest, 1e-30)) ** 0.5
     over = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
-    axes.imshow(np.concatenate([colours, opacity], -1), extent=over, interpolation="nearest")
+    axes.imshow(by_sign(weights, opacity, cell_of(weights.shape)), extent=over)
