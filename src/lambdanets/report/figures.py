@@ -47,7 +47,7 @@ def draw_confusion(findings: Findings, path: Path) -> None:
 def _name_cells(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], names: Sequence[str]) -> None:
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            colour = WRONG if row != column else "white" if shares[row, column] > 0.5 else INK
+            colour = "white" if shares[row, column] > 0.5 else WRONG if row != column else INK
             weight = "bold" if row != column else "normal"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, weight=weight)
     places = range(len(counts))

@@ -177,13 +177,14 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
                     end = (first_out, limit * 1.3**index)  # one above the other, where several end at once
                     colour = series(index)["color"]
                     axes.plot(*zip(*points[-1:], end, strict=True), color=colour, linewidth=0.8, linestyle=":")
-                    axes.plot(*end, marker="x", color=colour, markersize=9, mew=2.5, ls="")
+                    hollow = {"markerfacecolor": "white", "markersize": 9, "markeredgewidth": 1.8}
+                    axes.plot(*end, **series(index) | hollow | {"linestyle": "none"})
             axes.axhline(limit, color="#595959", linewidth=1)
             axes.set(title=title, xlabel=label, xscale="log")
             named_ticks(axes, [cell[place] for cell in cells])
             plain_log(axes)
         panels[0].set_ylabel("peak memory, MiB")
-        panels[0].annotate("limit (×: out of memory)", (0.02, limit), xycoords=("axes fraction", "data"), va="bottom")
+        panels[0].annotate("limit (hollow: no memory)", (0.02, limit), xycoords=("axes fraction", "data"), va="bottom")
         legend_below(figure, panels[0], columns=2)
         return Figure(
             name="memory",
@@ -191,7 +192,7 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
             png=as_png(figure),
             caption=(
                 "Left: one image, larger and larger maps. Right: more and more images of 56 × 56 positions. Both axes "
-                "are logarithmic. Crosses at the limit and above: out of memory from there on."
+                "are logarithmic. Hollow marks, at the limit and above: out of memory from there on."
             ),
         )
 

@@ -194,6 +194,14 @@ def rank_agreement(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return float(rho), float(tau)  # type: ignore[arg-type]
 
 
+_LOOKS = (
+    series(0) | {"linestyle": "none", "fillstyle": "none", "markersize": 9, "markeredgewidth": 1.8, "zorder": 3},
+    series(1) | {"linestyle": "none"},
+    series(3) | {"linestyle": "none"},
+)
+"""Of the paper's inference, ours, our training: as deep in grey as can be told apart, and none hides another's rim."""
+
+
 def _figure(found: Sequence[_Found]) -> Figure:
     groups: tuple[Group, ...] = ("attention", "stages")
     height = 1.6 + 0.26 * len(found)
@@ -204,8 +212,7 @@ def _figure(found: Sequence[_Found]) -> Figure:
             for index, name in enumerate(("paper, inference", "here, inference", "here, training")):
                 places = [(_speed(one, index), place) for place, one in enumerate(mine)]
                 points = [(speed, place) for speed, place in places if isinstance(speed, float)]
-                look = {**series(index), "linestyle": "none"}
-                axes.plot([x for x, _ in points], [y for _, y in points], label=name, **look)
+                axes.plot([x for x, _ in points], [y for _, y in points], label=name, **_LOOKS[index])
             axes.axvline(1, color="black", linewidth=1)
             axes.set_yticks(range(len(mine)), [one.row.label for one in mine])
             axes.invert_yaxis()
@@ -219,7 +226,7 @@ def _figure(found: Sequence[_Found]) -> Figure:
         title="Speed over the network of convolutions",
         png=png,
         caption="Each row is a network; further to the right is faster, the line is the ResNet-50 of convolutions. "
-        "Circles: the paper's inference; squares: inference here; diamonds: a training step here. A missing mark: not "
+        "Rings: the paper's inference; squares: inference here; triangles: a training step here. A missing mark: not "
         "printed, out of memory, or too slow.",
     )
 
