@@ -1,4 +1,7 @@
-"""Ours against the public lambda layers and the rivals, layer by layer: python -m benchmarks.layers [--quick] [CASE…].
+"""Ours against the public lambda layers and the rivals, layer by layer.
+
+    python -m benchmarks.layers [--quick] [CASE…]
+    python -m benchmarks.layers --device cuda [--quick] [--modes eager,orders,compiled] [--minutes 5] [CASE…]
 
 Prints and writes forward, forward + backward and peak memory; the share of this machine's matrix-product rate that
 ours reaches counts the multiply-adds of the orders it took, projections and content included.
@@ -8,16 +11,14 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
-from benchmarks.cases import CASES, Case
-from benchmarks.harness import environment, require_green, write_report
+from benchmarks.cases import CASES, Case, multiply_adds
+from benchmarks.harness import add_gpu_options, environment, require_green, write_report
 from benchmarks.peers import CONTENDERS, Contender, Unable
-from lambdanets.ops import Problem
-from lambdanets.ops.choice import choose
 from lambdanets.study.measuring import (
     forward_call,
     gemm_rate,
@@ -35,11 +36,12 @@ BESIDE_RIVALS = "ours beside rivals"
 
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     """Measure, print, write the report and its picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", nargs="*", help="parts of case names; all if none")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, no tests first, no report")
-    parser.add_argument("--peak", nargs=2, metavar=("CASE", "CONTENDER"), help="print one peak in MiB and stop")
-    options = parser.parse_args(list(arguments))
+    options = _options(list(arguments))
+    if options.device != "cpu":
+        from benchmarks.gpu_layers import run_layers
+
+        run_layers(options)
+        return
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if options.peak:
@@ -63,13 +65,25 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
         print(f"wrote {path}")
 
 
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help="parts of case names; all if none")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, no tests first; on a CPU no report")
+    parser.add_argument("--peak", nargs=2, metavar=("CASE", "CONTENDER"), help="print one peak in MiB and stop")
+    gpu = parser.add_argument_group("with --device cuda")
+    gpu.add_argument("--modes", default="", help="some of eager,orders,compiled")
+    gpu.add_argument("--contenders", default="", help="parts of names, joined by commas; ours is always there")
+    add_gpu_options(parser, gpu)
+    return parser.parse_args(arguments, argparse.Namespace(arguments=arguments))
+
+
 def measure(case: Case, quick: bool) -> Row:
     """Times of every contender that can run the case, interleaved, and peaks from fresh processes."""
     x = torch.randn(case.b, case.d, *case.size)
     layers: dict[str, nn.Module] = {}
     for contender in CONTENDERS:
         try:
-            layers[contender.name] = contender.build(case)
+            layers[contender.name] = built(contender, case)
         except (Unable, ImportError) as reason:
             print(f"  {case.name}: {contender.name}: {reason}", file=sys.stderr)
     seconds, row = 0.5 if quick else 1.5, {}
@@ -86,18 +100,12 @@ def measure(case: Case, quick: bool) -> Row:
     return row
 
 
-def multiply_adds(case: Case, training: bool) -> int:
-    """Multiply-adds of our layer: projections, content, and the orders taken; 3 × the projections with backward."""
-    n, v = math.prod(case.size), case.d // case.h
-    problem = Problem(
-        b=case.b, h=case.h, k=case.k, v=v, u=case.u, query_size=case.size, context_size=case.size, scope=case.scope
-    )
-    projections = case.b * n * case.d * (case.h * case.k + case.k * case.u + v * case.u)
-    content = case.b * n * case.k * v * (case.u + case.h)
-    total = projections + content + choose(problem).cost(problem, False).multiply_adds
-    if training:
-        total += 2 * (projections + content) + choose(problem, True).cost(problem, True).multiply_adds
-    return total
+def built(contender: Contender, case: Case) -> nn.Module:
+    """The contender's layer; raises Unable, with the reason, where a CPU cannot or should not run it."""
+    reason = contender.too_large(case)
+    if reason is not None:
+        raise Unable(reason)
+    return contender.build(case)
 
 
 def fastest_peer(row: Row, what: str) -> float:
@@ -149,15 +157,15 @@ def _rivals(cases: list[Case], rows: dict[str, Row]) -> list[str]:
     return [*parts, ""]
 
 
-def draw(rows: dict[str, Row], path: str) -> None:
+def draw(rows: dict[str, Row], path: str, contenders: Sequence[Contender] = CONTENDERS) -> None:
     """Forward + backward of every contender relative to ours, as a dot plot."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 0.5 * len(rows) + 1.5), layout="constrained")
     axes = figure.subplots()
-    for index, contender in enumerate(CONTENDERS[1:]):
+    for index, contender in enumerate(contenders[1:]):
         points = [
-            (row[contender.name]["training"] / row["ours" if contender.is_peer else BESIDE_RIVALS]["training"], y)
+            (row[contender.name]["training"] / _beside(row, contender)["training"], y)
             for y, row in enumerate(rows.values())
             if contender.name in row
         ]
@@ -172,6 +180,11 @@ def draw(rows: dict[str, Row], path: str) -> None:
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
+
+
+def _beside(row: Row, contender: Contender) -> dict[str, float]:
+    """Ours, as measured in turn with the contender."""
+    return row["ours"] if contender.is_peer else row.get(BESIDE_RIVALS, row["ours"])
 
 
 def _line(case: Case, row: Row, rate: float) -> str:

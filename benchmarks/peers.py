@@ -18,10 +18,10 @@ from benchmarks.cases import Case
 from lambdanets.layers import LambdaLayer
 
 MEMORY_LIMIT = 10 * 2**30
-"""Peers whose embeddings and lambdas alone would need more are not started."""
+"""Contenders whose embeddings or attention maps alone would need more are not started on a CPU."""
 
 MOST_ATTENDED = 2**13
-"""Positions that attention is run over."""
+"""Positions that attention is run over on a CPU."""
 
 
 class Unable(Exception):
@@ -36,6 +36,10 @@ class Contender:
     build: Callable[[Case], nn.Module]
     is_peer: bool
     """Computes the same function as ours."""
+    too_large: Callable[[Case], str | None] = lambda case: None
+    """Why a CPU should not start the case; None: it may. On a GPU running out of memory is a result."""
+    channels_last: bool = False
+    """Whether it takes maps with their channels fastest in memory as they are."""
 
 
 def ours(case: Case) -> nn.Module:
@@ -50,7 +54,6 @@ def lambda_networks(case: Case) -> nn.Module:
     _want_2d(case)
     if case.r is None and case.size[0] != case.size[1]:
         raise Unable("square maps only")
-    _want_memory(case, copies=1)
     layer = importlib.import_module("lambda_networks").LambdaLayer
     return layer(
         dim=case.d, dim_out=case.d, n=case.size[0] if case.r is None else None, r=case.r,
@@ -63,7 +66,6 @@ def timm(case: Case) -> nn.Module:
     _want_2d(case)
     if case.u != 1:
         raise Unable("u is fixed to 1")
-    _want_memory(case, copies=max(1, case.b))
     layer = importlib.import_module("timm.layers.lambda_layer").LambdaLayer
     return layer(case.d, case.d, feat_size=case.size, num_heads=case.h, dim_head=case.k, r=case.r)
 
@@ -128,17 +130,13 @@ class Attention(nn.Module):
 
 
 def attention(case: Case) -> nn.Module:
-    """Global attention without positions, on maps of up to `MOST_ATTENDED` positions."""
-    if math.prod(case.size) > MOST_ATTENDED:
-        raise Unable("takes minutes a step")
+    """Global attention without positions."""
     return Attention(case)
 
 
 def botnet(case: Case) -> nn.Module:
     """Timm's BottleneckAttn: global attention with relative positions."""
     _want_2d(case)
-    if case.b * case.h * (case.size[0] * case.size[1]) ** 2 * 4 * 3 > MEMORY_LIMIT:
-        raise Unable("attention maps above the memory limit")
     layer = importlib.import_module("timm.layers.bottleneck_attn").BottleneckAttn
     return layer(case.d, case.d, feat_size=case.size, num_heads=case.h)
 
@@ -149,28 +147,33 @@ def convolution(case: Case) -> nn.Module:
     return kinds[len(case.size)](case.d, case.d, 3, padding=1, bias=False)
 
 
+def _embeddings(case: Case, copies: int = 1) -> str | None:
+    """A sentence if the embeddings k·u·n·m of a global case (times copies, with gradient) are above the limit."""
+    needed = 2 * copies * case.k * case.u * math.prod(case.size) ** 2 * 4
+    return f"needs {needed / 2**30:.0f} GiB" if case.r is None and needed > MEMORY_LIMIT else None
+
+
+def _attention_maps(case: Case) -> str | None:
+    needed = case.b * case.h * math.prod(case.size) ** 2 * 4 * 3
+    return "attention maps above the memory limit" if needed > MEMORY_LIMIT else None
+
+
+def _positions(case: Case) -> str | None:
+    return "takes minutes a step" if math.prod(case.size) > MOST_ATTENDED else None
+
+
 CONTENDERS = (
-    Contender("ours", ours, False),
-    Contender("lambda-networks", lambda_networks, True),
-    Contender("timm", timm, True),
+    Contender("ours", ours, False, channels_last=True),
+    Contender("lambda-networks", lambda_networks, True, too_large=_embeddings),
+    Contender("timm", timm, True, too_large=lambda case: _embeddings(case, copies=max(1, case.b))),
     Contender("Conv3d form", conv3d_form, True),
     Contender("Holocron", holocron, True),
-    Contender("SDPA", attention, False),
-    Contender("BoTNet", botnet, False),
-    Contender("conv 3×3", convolution, False),
+    Contender("SDPA", attention, False, too_large=_positions),
+    Contender("BoTNet", botnet, False, too_large=_attention_maps),
+    Contender("conv 3×3", convolution, False, channels_last=True),
 )
 
 
 def _want_2d(case: Case) -> None:
     if len(case.size) != 2:
         raise Unable("2-D maps only")
-
-
-def _want_memory(case: Case, copies: int) -> None:
-    """Refuse a global case whose embeddings k·u·n·m (times copies, with gradient) are above the limit."""
-    if case.r is not None:
-        return
-    n = case.size[0] * case.size[1]
-    needed = 2 * copies * case.k * case.u * n * n * 4
-    if needed > MEMORY_LIMIT:
-        raise Unable(f"needs {needed / 2**30:.0f} GiB")
