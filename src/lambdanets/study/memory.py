@@ -8,6 +8,7 @@ k key depth, r scope.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from lambdanets.study import mixers
 from lambdanets.study.drawing import as_png, drawing, legend_below, named_ticks, plain_log, series
@@ -160,6 +161,10 @@ def _peak(options: StudyOptions, answers: Mapping[str, Answer], layer: Layer, si
     return peak if isinstance(peak, str) else peak / 2**20
 
 
+_HOLLOW: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "white", "markersize": 9, "markeredgewidth": 1.8}
+"""The mark of a layer where it is out of memory."""
+
+
 def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
     limit = LIMITS[options.device] / 2**20
     with drawing(2, height=4.2, sharey=True) as (figure, panels):
@@ -177,8 +182,7 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
                     end = (first_out, limit * 1.3**index)  # one above the other, where several end at once
                     colour = series(index)["color"]
                     axes.plot(*zip(*points[-1:], end, strict=True), color=colour, linewidth=0.8, linestyle=":")
-                    hollow = {"markerfacecolor": "white", "markersize": 9, "markeredgewidth": 1.8}
-                    axes.plot(*end, **series(index) | hollow | {"linestyle": "none"})
+                    axes.plot(*end, **series(index) | _HOLLOW)
             axes.axhline(limit, color="#595959", linewidth=1)
             axes.set(title=title, xlabel=label, xscale="log")
             named_ticks(axes, [cell[place] for cell in cells])

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from lambdanets.study import paper
 from lambdanets.study.drawing import as_png, drawing, legend_below, plain_log, series
@@ -194,7 +195,7 @@ def rank_agreement(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return float(rho), float(tau)  # type: ignore[arg-type]
 
 
-_LOOKS = (
+_LOOKS: tuple[dict[str, Any], ...] = (
     series(0) | {"linestyle": "none", "fillstyle": "none", "markersize": 9, "markeredgewidth": 1.8, "zorder": 3},
     series(1) | {"linestyle": "none"},
     series(3) | {"linestyle": "none"},
