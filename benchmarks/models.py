@@ -1,6 +1,7 @@
 """A training step of resnet50_llll with our layer, the fastest peer's in its place, and without position part.
 
     python -m benchmarks.models [--batch 8] [--pixels 224] [--quick]
+    python -m benchmarks.models --device cuda [--quick] [--minutes 5] [NAME…]    (see `gpu_models`)
 
 The peers (lambda-networks, and the Conv3d form) keep our network around them; "content only" is the ceiling: all that
 is not the position part.
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from benchmarks.cases import Case
-from benchmarks.harness import environment, require_green, write_report
+from benchmarks.harness import add_gpu_options, environment, require_green, write_report
 from benchmarks.peers import Unable, conv3d_form, lambda_networks, timm
 from lambdanets import create_model
 from lambdanets.layers import LambdaLayer
@@ -53,12 +54,12 @@ def step_of(variant: str, batch: int, pixels: int) -> Callable[[], object]:
 
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--pixels", type=int, default=224)
-    parser.add_argument("--quick", action="store_true", help="no tests first, no report")
-    parser.add_argument("--peak", metavar="VARIANT", help="print one peak in MiB and stop")
-    options = parser.parse_args(list(arguments))
+    options = _options(list(arguments))
+    if options.device != "cpu":
+        from benchmarks.gpu_models import run_models
+
+        run_models(options)
+        return
     torch.set_num_threads(1)
     size = ("--batch", str(options.batch), "--pixels", str(options.pixels))
     if options.peak:
@@ -98,6 +99,18 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     print("\n".join(lines))
     if not options.quick:
         print(f"wrote {write_report('resnet50_llll', chr(10).join(lines))}")
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="no tests first; no report, on a GPU less of it")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--pixels", type=int, default=224)
+    parser.add_argument("--peak", metavar="VARIANT", help="print one peak in MiB and stop")
+    gpu = parser.add_argument_group("with --device cuda")
+    gpu.add_argument("names", nargs="*", help="parts of what is measured, such as B7 or beside; all if none")
+    add_gpu_options(parser, gpu)
+    return parser.parse_args(arguments, argparse.Namespace(arguments=arguments))
 
 
 if __name__ == "__main__":
