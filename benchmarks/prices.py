@@ -1,9 +1,12 @@
 """Fit the built-in prices of every order to this machine: python -m benchmarks.prices [--problems 61] [--seed 101].
 
-Random problems, drawn as `benchmarks.choice` draws its own but from another seed, are measured with one thread; every
-able order's prices of each kind of work (see its `work` and `PRICES`) are then fitted to the times, non-negative and by
-relative error, so that a small problem counts as much as a large one. Measurements are kept in a file of JSON lines and
-a second run goes on where the first one stopped. Prints what to write into the orders, and how good the fit is.
+    python -m benchmarks.prices --device cuda [--dtype bfloat16] --write src/lambdanets/ops/gpu_prices.py
+
+Random problems, drawn as `benchmarks.choice` draws its own but from another seed, are measured with one thread, or on
+the GPU with 16 times the images; every able order's prices of each kind of work (see its `work` and `PRICES`) are then
+fitted to the times, non-negative and by relative error, so that a small problem counts as much as a large one.
+Measurements are kept in a file of JSON lines and a second run goes on where the first one stopped. Prints what to write
+into the orders, and how good the fit is; `--write` makes the file that holds a GPU's.
 """
 
 import argparse
@@ -11,7 +14,7 @@ import json
 import random
 import statistics
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,69 +23,116 @@ import torch
 from scipy.optimize import nnls
 
 from benchmarks.choice import random_problem
-from lambdanets.ops import Problem
+from benchmarks.gpu_calls import release
+from benchmarks.harness import want_device
+from lambdanets.ops import Problem, gpu_prices
 from lambdanets.ops.choice import ORDERS
 from lambdanets.ops.cost import Work, total
-from lambdanets.ops.tuning import measure_orders
+from lambdanets.ops.tuning import measure_orders, on_gpu
 
 Times = dict[str, tuple[float, float]]
 """Order → seconds forward and backward."""
+Point = tuple[Problem, Times]
+Priced = dict[str, dict[str, tuple[float, float]]]
+"""Order → kind of work → seconds, forward and backward."""
 
 
 def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
-    """Measure what is missing, fit, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure what is missing, fit, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=61)
     parser.add_argument("--seed", type=int, default=101)
-    parser.add_argument("--measured", type=Path, default=Path("runs/prices.jsonl"))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="of the numbers on a GPU")
+    parser.add_argument("--measured", type=Path, help="file of the measurements; default: by device in runs/")
+    parser.add_argument("--write", type=Path, help="with --device cuda: write the prices as this module")
     options = parser.parse_args(list(arguments))
+    want_device(options.device)
     torch.set_num_threads(1)
-    points = _measure(options.problems, options.seed, options.measured)
-    predicted: dict[str, list[list[float]]] = {}
+    draw = random.Random(options.seed)
+    problems = [random_problem(draw) for _ in range(options.problems)]
+    if options.device != "cpu":
+        problems = [on_gpu(problem, options.device, getattr(torch, options.dtype)) for problem in problems]
+    name = "prices" if options.device == "cpu" else f"prices_{options.device}_{options.dtype}"
+    points = measured(problems, options.measured or Path("runs") / f"{name}.jsonl")
+    priced = fitted(points)
+    print(goodness(points, priced))
+    if options.write and options.device != "cpu":
+        key = (options.device, getattr(torch, options.dtype).itemsize)
+        options.write.write_text(as_module(torch.cuda.get_device_name(), {**gpu_prices.MEASURED, key: priced}))
+        print(f"wrote {options.write}")
+
+
+def measured(problems: Sequence[Problem], path: Path) -> list[Point]:
+    """The measured problems; those that the file lacks are run and added to it."""
+    stored, points = path.read_text().splitlines() if path.exists() else [], []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        for index, problem in enumerate(problems):
+            if index < len(stored):
+                times = {name: (took[0], took[1]) for name, took in json.loads(stored[index]).items()}
+            else:
+                times = _times(problem)
+                file.write(json.dumps(times) + "\n")
+                file.flush()
+                release(problem.device)  # raises where the GPU is lost: the next run goes on behind this problem
+                print(f"{index + 1} of {len(problems)}", end="\r", file=sys.stderr)
+            points.append((problem, times))
+    return [point for point in points if point[1]]
+
+
+def _times(problem: Problem) -> Times:
+    return {name: (took.forward, took.backward) for name, took in measure_orders(problem, 0.15).items()}
+
+
+def fitted(points: Sequence[Point]) -> Priced:
+    """The prices of every order that was measured; prints them, and how far off they are."""
+    prices: Priced = {}
     for order in ORDERS:
         mine = [(problem, times[order.NAME]) for problem, times in points if order.NAME in times]
         if not mine:
             continue
-        work = vars(order)["work"]
-        only = vars(order).get("BACKWARD_ONLY", ())
+        work, only = vars(order)["work"], vars(order).get("BACKWARD_ONLY", ())
         columns = [
             _fit(
                 [_without(work(problem), () if side else only) for problem, _ in mine], [took[side] for _, took in mine]
             )
             for side in (0, 1)
         ]
-        prices = {kind: (columns[0][0].get(kind, 0.0), columns[1][0].get(kind, 0.0)) for kind in _kinds(mine, work)}
-        cells = ", ".join(f'"{kind}": ({one:.2g}, {two:.2g})' for kind, (one, two) in prices.items())
+        kinds = dict.fromkeys(kind for problem, _ in mine for kind in work(problem))
+        prices[order.NAME] = {kind: (columns[0][0].get(kind, 0.0), columns[1][0].get(kind, 0.0)) for kind in kinds}
+        cells = ", ".join(f'"{kind}": ({one:.2g}, {two:.2g})' for kind, (one, two) in prices[order.NAME].items())
         print(f"{order.NAME}: {len(mine)} problems, rms error {columns[0][1]:.0%} and {columns[1][1]:.0%}\n  {cells}")
-        predicted[order.NAME] = [
-            [total(work(problem), prices, side == 1) for side in (0, 1)] if order.NAME in times else [np.inf, np.inf]
-            for problem, times in points
-        ]
+    return prices
+
+
+def goodness(points: Sequence[Point], prices: Priced) -> str:
+    """How well the orders would be chosen by these prices, on the problems they were fitted to."""
+    works: dict[str, Any] = {order.NAME: vars(order).get("work") for order in ORDERS}
     ratios = sorted(
-        _ratio(times, {name: rows[i] for name, rows in predicted.items()}) for i, (_, times) in enumerate(points)
+        _ratio(
+            times, {name: [total(works[name](problem), prices[name], side == 1) for side in (0, 1)] for name in times}
+        )
+        for problem, times in points
     )
     within = sum(ratio <= 1.2 for ratio in ratios)
-    print(f"choosing by these: within 20 % of the best order in {within} of {len(ratios)}, worst {ratios[-1]:.2f} ×")
+    return f"choosing by these: within 20 % of the best order in {within} of {len(ratios)}, worst {ratios[-1]:.2f} ×"
 
 
-def _measure(count: int, seed: int, path: Path) -> list[tuple[Problem, Times]]:
-    """The measured problems; those that the file lacks are run and added to it."""
-    draw, points = random.Random(seed), []
-    stored = path.read_text().splitlines() if path.exists() else []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        for index in range(count):
-            problem = random_problem(draw)
-            if index < len(stored):
-                times = {name: (took[0], took[1]) for name, took in json.loads(stored[index]).items()}
-            else:
-                measured = measure_orders(problem, 0.15)
-                times = {name: (took.forward, took.backward) for name, took in measured.items()}
-                file.write(json.dumps(times) + "\n")
-                file.flush()
-                print(f"{index + 1} of {count}", end="\r", file=sys.stderr)
-            points.append((problem, times))
-    return points
+def as_module(machine: str, prices: dict[tuple[str, int], Priced]) -> str:
+    """The text of `lambdanets.ops.gpu_prices` with these prices."""
+    head = Path(gpu_prices.__file__).read_text(encoding="utf-8").split("MACHINE", 1)[0]
+    lines = [f'MACHINE = "{machine}"', '"""The GPU that was measured; empty: none was yet."""']
+    lines.append("MEASURED: dict[tuple[str, int], dict[str, dict[str, tuple[float, float]]]] = {")
+    for (device, itemsize), orders in prices.items():
+        lines.append(f'    ("{device}", {itemsize}): {{')
+        for order, kinds in orders.items():
+            cells = [f'            "{kind}": ({one:.2g}, {two:.2g}),' for kind, (one, two) in kinds.items()]
+            lines += [f'        "{order}": {{', *cells, "        },"]
+        lines.append("    },")
+    lines.append("}")
+    lines.append('"""(device, bytes of a number) → order → kind of work → seconds, forward and backward."""')
+    return head + "\n".join(lines) + "\n"
 
 
 def _fit(work: list[Work], took: list[float]) -> tuple[dict[str, float], float]:
@@ -107,10 +157,6 @@ def _ratio(times: Times, predicted: dict[str, list[float]]) -> float:
     """The time of the orders chosen by prediction over that of the best single order."""
     chosen = [min(times, key=lambda name: predicted[name][side]) for side in (0, 1)]
     return sum(times[name][side] for side, name in enumerate(chosen)) / min(sum(took) for took in times.values())
-
-
-def _kinds(mine: list[tuple[Problem, tuple[float, float]]], work: Any) -> list[str]:
-    return list(dict.fromkeys(kind for problem, _ in mine for kind in work(problem)))
 
 
 if __name__ == "__main__":
