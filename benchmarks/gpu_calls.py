@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.peers import Unable
+from lambdanets.ops.stopwatch import finish
 
 T = TypeVar("T")
 OUT_OF_MEMORY = "out of memory"
@@ -62,6 +63,6 @@ def in_channels_last(x: Tensor) -> Tensor:
 def release(device: str) -> None:
     """Give back what is not held; raises where an error has left the device unusable."""
     gc.collect()
+    finish(device)
     if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
         torch.cuda.empty_cache()

@@ -21,7 +21,7 @@ from benchmarks.gpu_run import GPU_TESTS, Bench, run_bench
 from benchmarks.harness import require_green, want_device
 from benchmarks.journal import Answer, Journal
 from benchmarks.peers import Contender, Unable
-from lambdanets.ops.stopwatch import stopwatch
+from lambdanets.ops.stopwatch import finish, stopwatch
 from lambdanets.ops.tuning import measure_orders
 from lambdanets.study.measuring import copy_rate, forward_call, gemm_rate, interleaved, peak_bytes, training_call
 
@@ -36,7 +36,7 @@ def run_layers(options: argparse.Namespace) -> None:
     except ValueError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    if not (options.quick or options.worker):
+    if not (options.quick or options.tested or options.worker):
         require_green(GPU_TESTS)
     run_bench(layers_bench(plan), options)
 
@@ -142,6 +142,7 @@ class _Run:
         given, ready = in_channels_last(x) if contender.channels_last else x, Autocast(layer, self.device)
         self.calls["forward"] = forward(forward_call(ready, given))
         self.calls["forward"]()
+        forward.run(lambda: finish(self.device))  # what goes wrong goes wrong here, not in the next contender
         call = training.run(lambda: training_call(ready, given)) if forward.failed is None else None
         if call is not None:
             self.calls["training"] = training(call)

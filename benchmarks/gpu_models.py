@@ -171,7 +171,7 @@ def run_models(options: argparse.Namespace) -> None:
     except ValueError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-    if not (options.quick or options.worker):
+    if not (options.quick or options.tested or options.worker):
         require_green(GPU_TESTS)
     bench = Bench(
         module="benchmarks.models",

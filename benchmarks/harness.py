@@ -47,6 +47,7 @@ def environment(device: str = "cpu") -> str:
 def add_gpu_options(parser: argparse.ArgumentParser, gpu: argparse._ArgumentGroup) -> None:
     """The options that every benchmark with workers has."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where is measured")
+    gpu.add_argument("--tested", action="store_true", help="the tests for GPUs have just passed: do not run them again")
     gpu.add_argument("--minutes", type=float, default=math.inf, help="after so many nothing more is begun")
     gpu.add_argument("--out", type=Path, default=REPORTS, help="the report's folder")
     gpu.add_argument("--measured", type=Path, help="file of what is measured; what it holds is not measured again")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lambdanets.ops import stopwatch as module
-from lambdanets.ops.stopwatch import cpu_seconds, stopwatch
+from lambdanets.ops.stopwatch import cpu_seconds, finish, stopwatch
 
 
 def test_a_cpu_is_timed_by_the_time_of_the_process() -> None:
@@ -37,3 +37,11 @@ def test_a_gpu_is_timed_between_two_events(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module.torch, "empty", lambda *_, device, **__: cache)
     assert stopwatch("cuda")(lambda: done.append("call")) == pytest.approx(2.5e-3)
     assert done == ["empty the cache", "record", "call", "record", "wait"]
+
+
+def test_only_a_gpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    finish("cpu")
+    finish("cuda:1")
+    assert waited == ["cuda:1"]

@@ -1,9 +1,9 @@
 """The Triton order on a GPU: agreement, the same bits every time, nothing large written, no waiting, CUDA graphs."""
 
+import random
+
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from lambdanets.ops import Problem
 from lambdanets.ops.impl import reference
@@ -50,19 +50,20 @@ def assert_agreement(tensors, dtype):
         assert error <= allowed, f"{what} {dtype}: rms error {error:.2e}, allowed {allowed:.2e}"
 
 
-@st.composite
-def problems(draw):
-    letters = {letter: draw(st.integers(1, most)) for letter, most in (("b", 5), ("h", 8), ("k", 20), ("v", 80))}
-    size = draw(st.sampled_from([(1, 60), (1, 1), (40,), (7, 7), (14, 13), (9, 20), (16, 16)]))
-    scope = tuple(2 * draw(st.integers(0, side)) + 1 for side in size)
-    u = draw(st.sampled_from([1, 1, 2, 4, 5]))
+def drawn_problem(seed):
+    """Small, of odd sizes; each is a kernel of its own to compile, so that a test is one of them and not many."""
+    pick = random.Random(seed)
+    letters = {letter: pick.randint(1, most) for letter, most in (("b", 5), ("h", 8), ("k", 20), ("v", 80))}
+    size = pick.choice([(1, 60), (1, 1), (40,), (7, 7), (14, 13), (9, 20), (16, 16)])
+    scope = tuple(2 * pick.randint(0, side) + 1 for side in size)
+    u = pick.choice([1, 1, 2, 4, 5])
     return Problem(**letters, u=u, query_size=size, context_size=size, scope=scope, device="cuda")
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-@given(problems(), st.sampled_from([torch.float32, torch.bfloat16, torch.float16]), st.booleans())
-def test_drawn_problems_agree(problem, dtype, channels_last):
-    assert_agreement(draw(problem, dtype, channels_last), dtype)
+@pytest.mark.parametrize("seed", range(60))
+def test_drawn_problems_agree(seed):
+    dtype = (torch.float32, torch.bfloat16, torch.float16)[seed % 3]
+    assert_agreement(draw(drawn_problem(seed), dtype, channels_last=seed % 2 == 1), dtype)
 
 
 SIZES = {"b": 8, "h": 4, "k": 16, "v": 64, "query_size": (32, 32), "context_size": (32, 32), "scope": (23, 23)}

@@ -159,6 +159,7 @@ def test_an_order_that_fails_on_a_gpu_is_left_out_with_a_warning(monkeypatch):
     there = dataclasses.replace(problem(), device="cuda")
     orders = {order.NAME: order for order in ORDERS}
     monkeypatch.setattr("lambdanets.ops.tuning.worth_measuring", lambda _: [orders["dense"], orders["rows"]])
+    monkeypatch.setattr("lambdanets.ops.tuning.finish", lambda _: None)
     monkeypatch.setattr("lambdanets.ops.tuning.stopwatch", lambda _: lambda call: [call(), 1e-3][1])
     tensors = measure_orders.__globals__["_tensors"](problem())
     monkeypatch.setattr("lambdanets.ops.tuning._tensors", lambda _: tensors)

@@ -1,6 +1,6 @@
 """How long a call takes on its device: CPU time of this process, or the time between two events around a GPU's work.
 
-The one place that knows a GPU's own clock; whoever times something asks `stopwatch` for it.
+The one place that knows a GPU's own clock, and that its work is done later than it is asked for.
 """
 
 import time
@@ -26,6 +26,12 @@ def cpu_seconds(call: Callable[[], object]) -> float:
     start = time.process_time()
     call()
     return max(LEAST, time.process_time() - start)
+
+
+def finish(device: str) -> None:
+    """Wait until all is done that was asked of the device; raises what went wrong there meanwhile."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class _Events:

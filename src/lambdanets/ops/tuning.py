@@ -18,7 +18,7 @@ from lambdanets.ops.explanation import Measurement
 from lambdanets.ops.layout import in_layout
 from lambdanets.ops.memory import extra_bytes
 from lambdanets.ops.problem import Problem
-from lambdanets.ops.stopwatch import Stopwatch, stopwatch
+from lambdanets.ops.stopwatch import Stopwatch, finish, stopwatch
 
 SLOWER = 12
 """An order predicted to take this many times the best is not measured: it would not be chosen."""
@@ -81,6 +81,7 @@ def _runs(calls: Calls, problem: Problem) -> bool:
     try:
         for call in calls.values():
             call()
+        finish(problem.device)
     except RuntimeError as error:
         what = f"{next(iter(calls))[0]} of {problem} is not measured: {str(error).splitlines()[0]}"
         warnings.warn(what, RuntimeWarning, stacklevel=3)
