@@ -1,6 +1,7 @@
 """Calls on a device as a training makes them: bf16 by autocast, eager or compiled, and what they do when they fail."""
 
 import gc
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -58,6 +59,12 @@ def in_channels_last(x: Tensor) -> Tensor:
     """Maps of two or three axes with their channels fastest in memory; those of one axis as they are."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return x.contiguous(memory_format=formats[x.ndim]) if x.ndim in formats else x
+
+
+def forget_compiled() -> None:
+    """Drop what was compiled, which PyTorch does only so often for one function before it gives up compiling it."""
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
 
 
 def release(device: str) -> None:

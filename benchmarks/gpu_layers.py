@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import Case
-from benchmarks.gpu_calls import Autocast, Guarded, in_channels_last, release
+from benchmarks.gpu_calls import Autocast, Guarded, forget_compiled, in_channels_last, release
 from benchmarks.gpu_layers_report import report, rows_of
 from benchmarks.gpu_plan import DTYPE, PASSES, RATES, TIMING, Plan, key_of, plan_of
 from benchmarks.gpu_run import GPU_TESTS, Bench, run_bench
@@ -79,8 +79,7 @@ def measure(plan: Plan, journal: Journal, key: str) -> Answer:
     if mode == "orders":
         return _orders(plan, case)
     answer = _whole_layers(plan, case, mode, journal, journal.deaths.get(key, {}))
-    if mode == "compiled":
-        torch.compiler.reset()
+    forget_compiled()  # FlexAttention is compiled in every mode
     release(plan.device)
     return answer
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.gpu_calls import Guarded, release
+from benchmarks.gpu_calls import Guarded, forget_compiled, release
 from benchmarks.gpu_networks import PASSES, Timing, alone, beside_convolutions, chosen, largest_step
 from benchmarks.gpu_run import GPU_TESTS, Bench, run_bench
 from benchmarks.harness import require_green, want_device
@@ -67,8 +67,7 @@ def measure(key: str, timing: Timing) -> Answer:
     guard = Guarded(timing.device)
     name, what = key.split(" | ")
     answer = guard.run(lambda: _measure(name, what, timing))
-    if what.endswith("compiled"):
-        torch.compiler.reset()
+    forget_compiled()
     release(timing.device)
     return {"failed": guard.failed} if answer is None else answer
 

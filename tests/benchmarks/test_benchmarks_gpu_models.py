@@ -61,7 +61,7 @@ def test_every_key_is_asked_of_the_right_measurement(monkeypatch: pytest.MonkeyP
     for name in ("alone", "beside_convolutions", "largest_step"):
         monkeypatch.setattr(gpu_models, name, lambda *words, **named: asked.append((*words, named)) or {})
     monkeypatch.setattr(gpu_models, "release", lambda _: None)
-    monkeypatch.setattr(torch.compiler, "reset", lambda: None)
+    monkeypatch.setattr(gpu_models, "forget_compiled", lambda: None)
     answers = {key: measure(key, TINY) for key in keys_of(quick=False)}
     assert not any("failed" in answer for answer in answers.values())
     assert ("lambda_resnet152", 224, "inference", TINY, {"compiled": True}) in asked
