@@ -151,11 +151,14 @@ class DigitsSplit:
         return whole_batch(self._render(indices, affines), self.labels[indices])
 
     def _render(self, indices: NDArray[np.int64], affines: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b 1 y x"]:
-        """Enlarged and moved in one interpolation, so that a training image is no more blurred than a test image."""
-        scanned = F.pad(self.images[indices], [self.config.padding] * 4)
+        """Enlarged and moved in one interpolation, so that a training image is no more blurred than a test image.
+
+        In float64, and rounded afterwards: so the images are the same, bit for bit, whatever the CPU.
+        """
+        scanned = F.pad(self.images[indices].double(), [self.config.padding] * 4)
         side = self.config.image_size
-        grid = F.affine_grid(affines, [len(indices), 1, side, side], align_corners=False)
-        enlarged = F.grid_sample(scanned, grid, mode="bicubic", align_corners=False).clamp(0, 1)
+        grid = F.affine_grid(affines.double(), [len(indices), 1, side, side], align_corners=False)
+        enlarged = F.grid_sample(scanned, grid, mode="bicubic", align_corners=False).clamp(0, 1).float()
         return self.config.preprocess.normalize(enlarged)
 
 

@@ -52,17 +52,17 @@ def vary_scenes(
     """Images in 0…1 and what is left in them, varied by chances of `places` = (indices, epochs, seed) and no others.
 
     What comes from beyond the picture repeats its border. Digits mostly shifted out are left out, though a part may
-    still be seen.
+    still be seen. Computed in float64 and rounded afterwards: the same, bit for bit, whatever the CPU.
     """
     indices, epochs, seed = places
     draws = random_uniforms(Purpose.AUGMENT, seed, epochs[:, None], indices[:, None], np.arange(11))
-    chances = torch.from_numpy(draws * 2 - 1).float()
+    chances = torch.from_numpy(draws * 2 - 1)
     affines = _affines(chances[:, :5], variation)
     grid = F.affine_grid(affines, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images.float() / 255, grid, padding_mode="border", align_corners=False)
+    moved = F.grid_sample(images.double() / 255, grid, padding_mode="border", align_corners=False)
     strengths = 1 + chances[:, 5:8, None, None] * variation.colour
     levels = chances[:, 8:11, None, None] * variation.colour / 2
-    moved = ((moved - 0.5) * strengths + 0.5 + levels).clamp(0, 1)
+    moved = ((moved - 0.5) * strengths + 0.5 + levels).clamp(0, 1).float()
     return list(moved), [_moved(found, grid[place]) for place, found in enumerate(objects)]
 
 
@@ -79,7 +79,7 @@ def _affines(chances: Float[Tensor, "b 5"], variation: SceneVariation) -> Float[
 def _moved(found: Objects, grid: Float[Tensor, "y x 2"]) -> Objects:
     if not len(found):
         return found
-    masks = F.grid_sample(found.masks[None].float(), grid[None], mode="nearest", align_corners=False)[0].byte()
+    masks = F.grid_sample(found.masks[None].double(), grid[None], mode="nearest", align_corners=False)[0].byte()
     # How large a digit would be if all of it were still there: by the areas of a pixel before and after.
     before = (grid[0, 1] - grid[0, 0]).norm() * (grid[1, 0] - grid[0, 0]).norm()
     whole = found.areas * 4 / (before * grid.shape[0] * grid.shape[1])
