@@ -88,7 +88,8 @@ def taken_apart(curves):
 
 def patches_of(ink, side):
     """All patches of a picture, as rows in an order that depends on what is in them alone."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(ink, side - 1), (side, side))
+    beyond = np.pad(ink, side - 1, constant_values=-1)  # not as the ground, so that a patch that is cut shows it
+    windows = np.lib.stride_tricks.sliding_window_view(beyond, (side, side))
     patches = np.round(windows.reshape(-1, side * side), 4) + 0.0
     return patches[np.lexsort(patches.T)]
 
@@ -136,6 +137,15 @@ def test_nothing_by_itself_tells_the_label(distance):
     for name in ("begun", "ended"):
         table = [np.bincount(getattr(one, name), minlength=2) for one in (apart, joined)]
         assert stats.chi2_contingency(table).pvalue > 1e-3, name
+
+
+@pytest.mark.parametrize("distance", [24, 36])
+def test_the_known_way_out_is_there(distance):
+    """Dots apart lie evenly about the curves' middle: docs/decisions/0012-long-range.md."""
+    for label in (0, 1):
+        one = curves_of(label, distance)
+        off = (one.left_dots + one.right_dots) / 2 - one.middle
+        np.testing.assert_allclose(np.abs(off), label * SPACING / 2, atol=1e-9)
 
 
 def test_everything_together_tells_the_label():

@@ -6,8 +6,9 @@ The curves run from left to right (or from top to bottom), one `SPACING` below t
 
 s goes smoothly from 0 at 0 to 1 at 1 and is flat outside: a curve rises in its middle half alone. The dots are on the
 same curve or on two. The rise, the height of one dot over the other, where the dots are and where the curves are: each
-is spread alike whatever the label. Moving a dot from one curve's end to the other's changes the label, and no more than
-where a patch of `PATCH` pixels is: near an end no such patch holds a dot and the other curve.
+by itself is spread alike whatever the label; dots against curves is not. Moving a dot from one curve's end to the
+other's changes the label, and no more than where a patch of `PATCH` pixels is: near an end no such patch holds a dot
+and the other curve.
 
 Letters: b pictures, c curves, y rows and x columns of pixels.
 """
@@ -27,7 +28,7 @@ PATCH = 7
 NUM_CHANCES = 7
 """Random numbers a picture."""
 _FREE = 8.5
-"""Pixels between a dot's middle and the picture's edge, at least: no patch of `PATCH` pixels at a dot is cut."""
+"""Pixels between a dot's middle and the upper or lower edge, at least: no patch of `PATCH` pixels at a dot is cut."""
 _DASH, _INK = 6.0, 0.6
 """Pixels from dash to dash, and the share of them that is drawn."""
 _THICKNESS, _DOT = 1.3, 2.4

@@ -1,4 +1,4 @@
-"""Are two points joined? A generated task whose answer depends on pixels far apart, at three distances.
+"""Are two points joined? A generated task that no bag of patches of 7 pixels can answer, at three distances.
 
     data = JoinedPointsConfig().load()
     batch = data.test.plain(np.arange(8))
