@@ -18,8 +18,9 @@ def long_range() -> Config:
     Command: lambdanets train long_range --out RUN --set model=probe_attention
     Machine: one core of x86-64, no GPU
     Time: two to twenty minutes by network
-    Expected: nothing yet, the task is being changed: docs/long-range.md
-    Measured: nothing yet
+    Expected: about 100 % or about 50 % by network: docs/long-range.md
+    Measured: 2026-11-28, one core of an AMD EPYC, seeds 0, 1, 2: probe_lambda and probe_dilated 100 % each,
+        probe_axial_attention 100, 50 and 100 %, all others 49 to 52 %
     """
     return Config(
         recipe="long_range",
