@@ -31,7 +31,7 @@ PRICES: Prices = {
 }  # fmt: skip
 """Of a multiply-add of Q with E, one of S with V, a score, a number of the expanded table; of a query row, a number of
 E that its product reads, a column, a number of the maps and a call."""
-BLOCK_NUMBERS = 2**20
+BLOCK_NUMBERS = 2**19
 """Numbers of S at most, unless one row of one image alone has more: images are taken in groups, rows in blocks."""
 
 
@@ -191,7 +191,7 @@ class _Gradients(_Walk):
                 self.d_queries[place].copy_(d_queries.movedim(3, 0))
             if needs[2]:
                 for d_table, query, d_row in zip(d_tables[rows], queries.flatten(2, 3).mT, d_scores, strict=True):
-                    d_table.baddbmm_(query, d_row)
+                    d_table += torch.bmm(query, d_row)  # a product into such rows would be one call a matrix
         if needs[2]:
             add_expanded(self.d_table, d_expanded, self.tiling, self.tile, box)
 
