@@ -25,7 +25,7 @@ class Purpose(IntEnum):
     LABELLED = 6
     PROPOSALS = 7
     SCENES = 8
-    CURVES = 9
+    MARKS = 9
 
 
 def random_words(purpose: Purpose, *counters: ArrayLike) -> NDArray[np.uint64]:

@@ -1,6 +1,6 @@
-"""The recipe of the controlled study of long range: are two points joined?"""
+"""The recipe of the controlled study of long range: which marks are alike?"""
 
-from lambdanets.data.joined_points import JoinedPointsConfig
+from lambdanets.data.like_marks import LikeMarksConfig
 from lambdanets.training.average import AverageConfig
 from lambdanets.training.classification import ClassificationConfig
 from lambdanets.training.config import Config
@@ -9,7 +9,7 @@ from lambdanets.training.schedule import ScheduleConfig
 
 
 def long_range() -> Config:
-    """A small network on 48 000 generated pictures: are two points joined by the same dashed curve?
+    """A small network on 16 000 generated pictures: do like marks stand side by side, or one above the other?
 
     `model` is one of the probe networks, which differ only in how their positions mix: probe_convolution,
     probe_dilated, probe_se, probe_linear_attention, probe_attention, probe_axial_attention, probe_local_attention or
@@ -19,13 +19,12 @@ def long_range() -> Config:
     Machine: one core of x86-64, no GPU
     Time: two to twenty minutes by network
     Expected: about 100 % or about 50 % by network: docs/long-range.md
-    Measured: 2026-11-28, one core of an AMD EPYC, seeds 0, 1, 2: probe_lambda and probe_dilated 100 % each,
-        probe_axial_attention 100, 50 and 100 %, all others 49 to 52 %
+    Measured: not yet
     """
     return Config(
         recipe="long_range",
         model="probe_lambda",
-        data=JoinedPointsConfig(),
+        data=LikeMarksConfig(),
         task=ClassificationConfig(label_smoothing=0.0),
         batch_size=32,
         epochs=1,

@@ -1,7 +1,7 @@
 """A controlled study, since ImageNet is not at hand: small networks that differ in how they mix, and in width.
 
-Two tasks: are two points joined by the same dashed curve, at three distances (`data.joined_points`), and the bundled
-digits. docs/decisions/0012-long-range.md fixes the first task, and says what it asks for and what not.
+Two tasks: which of four marks are alike, at three distances (`data.like_marks`), and the bundled digits.
+docs/decisions/0012-long-range.md fixes the first task, and says what it asks for and what not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from lambdanets.data.joined_points import JoinedPointsConfig
+from lambdanets.data.like_marks import PATCH, LikeMarksConfig
 from lambdanets.study.drawing import as_png, drawing, series
 from lambdanets.study.measuring import fresh_answer
 from lambdanets.study.part import Answer, Piece, StudyOptions
@@ -19,12 +19,13 @@ from lambdanets.study.probe_runs import ProbeRun
 from lambdanets.study.shown import Column, Figure, Shown, Table
 
 SEEDS = (0, 1, 2)
-PICTURES = JoinedPointsConfig().num_train
-QUICK_PICTURES, QUICK_MODELS = 8_000, ("probe_convolution", "probe_dilated", "probe_lambda")
+PICTURES = LikeMarksConfig().num_train
+QUICK_PICTURES, QUICK_MODELS = 4_800, ("probe_convolution", "probe_dilated", "probe_lambda")
 DIGITS_EPOCHS = 12
 LIMIT = 16 * 2**30
 TIMEOUT = 12 * 3600.0
-DISTANCES = tuple(map(str, JoinedPointsConfig().distances))
+SIDE = LikeMarksConfig().image_size
+DISTANCES = tuple(map(str, LikeMarksConfig().distances))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class LongRange:
     title: str = "A controlled study of long range"
 
     def pieces(self, options: StudyOptions) -> Sequence[Piece]:
-        """Every network trained with every seed: on the joined points, then on the digits; seed by seed."""
+        """Every network trained with every seed: on the like marks, then on the digits; seed by seed."""
         return [
             Piece(
                 key=run.key,
@@ -97,14 +98,12 @@ class LongRange:
 
     def shown(self, options: StudyOptions, answers: Mapping[str, Answer]) -> Shown:
         """A table like the paper's Table 3, one of the digits, one of the ablations; a picture of the distances."""
-        tables = [_points_table("long-range", "Are two points joined?", _mechanisms(options), options, answers)]
+        tables = [_marks_table("long-range", "Which marks are alike?", _mechanisms(options), options, answers)]
         if not options.quick:
             tables.append(_digits_table(answers))
         if options.full:
             chosen = [next(one for one in MECHANISMS if one.model == "probe_lambda"), *ABLATIONS]
-            tables.append(
-                _points_table("long-range-ablations", "What the lambda layer needs", chosen, options, answers)
-            )
+            tables.append(_marks_table("long-range-ablations", "What the lambda layer needs", chosen, options, answers))
         return Shown(
             title=self.title,
             summary=[*_question(options), _finding(options, answers)],
@@ -121,7 +120,7 @@ def _seeds(options: StudyOptions) -> Sequence[int]:
     return SEEDS[:1] if options.quick else SEEDS
 
 
-def _points(mechanism: Mechanism, seed: int, options: StudyOptions) -> ProbeRun:
+def _marks(mechanism: Mechanism, seed: int, options: StudyOptions) -> ProbeRun:
     changes = (f"data.num_train={QUICK_PICTURES}",) if options.quick else ()
     return mechanism.run("long_range", seed, *changes)
 
@@ -135,11 +134,11 @@ def _runs(options: StudyOptions) -> Iterator[tuple[Mechanism, ProbeRun, float]]:
     longest_first = sorted(_mechanisms(options), key=lambda one: -one.seconds)
     for seed in _seeds(options):
         for one in longest_first:
-            yield one, _points(one, seed, options), QUICK_PICTURES / PICTURES if options.quick else 1.0
+            yield one, _marks(one, seed, options), QUICK_PICTURES / PICTURES if options.quick else 1.0
     if not options.quick:
         yield from ((one, _digits(one, seed), 0.2) for seed in SEEDS for one in longest_first)
     if options.full:
-        yield from ((one, _points(one, seed, options), 1.0) for seed in SEEDS for one in ABLATIONS)
+        yield from ((one, _marks(one, seed, options), 1.0) for seed in SEEDS for one in ABLATIONS)
 
 
 def _train(run: ProbeRun, path: Path, device: str) -> Answer:
@@ -158,7 +157,7 @@ def _train(run: ProbeRun, path: Path, device: str) -> Answer:
     return answer
 
 
-def _points_table(
+def _marks_table(
     name: str, title: str, chosen: Sequence[Mechanism], options: StudyOptions, answers: Mapping[str, Answer]
 ) -> Table:
     seeds = _seeds(options)
@@ -173,7 +172,7 @@ def _points_table(
     )
     rows = []
     for one in chosen:
-        found = [answers[_points(one, seed, options).key] for seed in seeds]
+        found = [answers[_marks(one, seed, options).key] for seed in seeds]
         right = [100 * answer["accuracy"] for answer in found]
         rows.append((
             one.label,
@@ -183,9 +182,9 @@ def _points_table(
             max(right) - min(right),
             *(mean(100 * answer["by_distance"][distance] for answer in found) for distance in DISTANCES),
         ))  # fmt: skip
-    judged = answers[_points(chosen[0], seeds[0], options).key]["judged"]
+    judged = answers[_marks(chosen[0], seeds[0], options).key]["judged"]
     notes = (
-        f"{_pictures(options):,} training pictures, {judged:,} others to judge by, as many joined as not; 50 % is "
+        f"{_pictures(options):,} training pictures, {judged:,} others to judge by, as many of each answer; 50 % is "
         f"chance. Means over {_counted(len(seeds), 'seed')}; spread: the best seed less the worst.",
     )
     return Table(name=name, title=title, columns=columns, rows=tuple(rows), notes=notes)
@@ -220,7 +219,7 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
     with drawing(len(DISTANCES), height=1.3 + 0.34 * len(chosen), sharey=True) as (figure, panels):
         for axes, distance in zip(panels, DISTANCES, strict=True):
             for row, one in enumerate(chosen):
-                found = [answers[_points(one, seed, options).key] for seed in _seeds(options)]
+                found = [answers[_marks(one, seed, options).key] for seed in _seeds(options)]
                 right = [100 * answer["by_distance"][distance] for answer in found]
                 look = series(row) | {"linestyle": "none", "alpha": 0.85}
                 axes.plot(right, [row] * len(right), **look)
@@ -233,34 +232,34 @@ def _figure(options: StudyOptions, answers: Mapping[str, Answer]) -> Figure:
         png = as_png(figure)
     return Figure(
         name="long-range",
-        title="Are two points joined? By distance",
+        title="Which marks are alike? By distance",
         png=png,
-        caption="One dot a seed; the line is chance. Three 3 × 3 convolutions see 31 pixels a side, dilated ones 63.",
+        caption="One dot a seed; the line is chance. Three 3 × 3 convolutions see 31 pixels a side: enough everywhere.",
     )
 
 
 def _question(options: StudyOptions) -> Iterator[str]:
     yield (
-        "Which layers learn what no small patch tells? Two equal dashed curves run side by side; one end of one "
-        "bears a dot, and an opposite end of the same or of the other. Are the dots joined? The networks have three "
-        "bottlenecks on a 12 × 12 map, nearly equally many parameters, and the same training; what mixes positions "
-        "differs, and the width."
+        "Which layers learn what nothing near tells? Four strokes stand at the corners of a square, two leaning to the "
+        "left, two to the right. Do like ones stand side by side, or one above the other? The networks have three "
+        f"bottlenecks on a {SIDE // 4} × {SIDE // 4} map, nearly equally many parameters, and the same training; what "
+        "mixes positions differs, and the width."
     )
     yield (
-        "No bag of patches of 7 pixels can tell, whatever is made of it: moving dots from curve to curve changes the "
-        "answer and no patch but its place. But the distance between the dots is NOT the range that is needed: patches "
-        "of 11 to 15 pixels, told where to look, hold the answer, and so does one number over the whole picture, how "
-        "lopsided the ink lies across the curves. docs/decisions/0012-long-range.md says more."
+        f"No bag of patches of {PATCH} pixels can tell, whatever is made of it, nor sums over rows and columns: let "
+        "two strokes in opposite corners change places, and the answer changes, but no patch except its place. Two "
+        "strokes must be seen at once, or strokes and their places. Whatever mixes without positions is at chance by "
+        "construction: patches and linear attention. docs/decisions/0012-long-range.md says more."
     )
     if options.quick:
-        yield "With --quick three networks see a sixth of the pictures, with one seed: this compares nothing."
+        yield "With --quick three networks see three tenths of the pictures, with one seed: this compares nothing."
 
 
 def _finding(options: StudyOptions, answers: Mapping[str, Answer]) -> str:
     """Who was right most often, and who did not leave chance; no more than the numbers say."""
     found = []
     for one in _mechanisms(options):
-        right = [100 * answers[_points(one, seed, options).key]["accuracy"] for seed in _seeds(options)]
+        right = [100 * answers[_marks(one, seed, options).key]["accuracy"] for seed in _seeds(options)]
         found.append((mean(right), min(right), max(right), one.label))
     found.sort(reverse=True)
     order = "; ".join(f"{label} {best:.1f} % ({low:.1f} to {high:.1f})" for best, low, high, label in found)

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from lambdanets.data.curve_drawing import FORM
-from lambdanets.data.joined_points import JoinedPointsSplit
+from lambdanets.data.like_marks import FORM, LikeMarksSplit
 from lambdanets.finished import FinishedRun, load_run
 from lambdanets.models.counting import count_parameters
 from lambdanets.study.part import Answer
@@ -52,7 +51,7 @@ def answer_of(*, path: str, recipe: str, assignments: list[str], device: str) ->
     run = load_run(folder)
     right = np.concatenate([_right(run, places) for places in _batches(len(run.task.judged))])
     answer = {"parameters": count_parameters(run.model), "accuracy": float(right.mean()), "judged": len(right)}
-    if isinstance(run.task.judged, JoinedPointsSplit):
+    if isinstance(run.task.judged, LikeMarksSplit):
         distances = run.task.judged.distance(np.arange(len(right)))
         answer["by_distance"] = {str(d): float(right[distances == d].mean()) for d in sorted(set(distances.tolist()))}
     return answer
