@@ -12,8 +12,8 @@ from lambdanets.data.counter import Purpose, random_uniforms
 from lambdanets.data.like_marks import NUM_CHANCES, PATCH, LikeMarksConfig, Marks
 from lambdanets.models import create_model
 
-SIDE = 72
-DISTANCES = (24, 28, 32)
+SIDE = 64
+DISTANCES = (22, 25, 28)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,10 @@ def test_epochs_and_seeds_have_pictures_of_their_own(data, other):
 
 def test_what_is_judged_is_hardly_ever_what_was_learned(data):
     """So few pictures are in both that knowing them by heart cannot show."""
-    learned = {image.tobytes() for image in data.train.augmented(np.arange(16_000), np.zeros(1, int), 0).images.numpy()}
+    learned = {image.tobytes() for image in data.train.augmented(np.arange(12_800), np.zeros(1, int), 0).images.numpy()}
     both = sum(image.tobytes() in learned for image in data.test.plain(np.arange(1500)).images.numpy())
     assert both <= 0.02 * 1500
-    assert len(learned) > 0.98 * 16_000
+    assert len(learned) > 0.98 * 12_800
 
 
 def test_a_validation_split_is_another_one():
@@ -118,7 +118,7 @@ def test_small_patches_are_the_same_for_both_labels(distance):
 
 def test_larger_patches_are_not_the_same():
     """The test above could not fail if it were blind."""
-    marks = marks_of(1, 32, 20)
+    marks = marks_of(1, 28, 20)
     pairs = zip(marks.drawn(SIDE), exchanged(marks).drawn(SIDE), strict=True)
     assert not any(np.array_equal(patches_of(a, 29), patches_of(b, 29)) for a, b in pairs)
 
@@ -166,7 +166,7 @@ def outputs_of(data, model, **options):
     model = create_model(model, num_classes=2, in_chans=1, **options).double().train()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    marks = marks_of(1, 28, 40)
+    marks = marks_of(1, 25, 40)
     marks = replace(marks, rows=marks.rows // 4 * 4, columns=marks.columns // 4 * 4)
     with torch.no_grad():
         return [model(data.test.as_input(one.drawn(SIDE)).double()) for one in (marks, exchanged(marks))]
@@ -211,10 +211,10 @@ def test_a_first_moment_tells(distance):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"distances": ()}, r"data.distances: got \[\], wanted one or more of 24 to 36 pixels"),
-        ({"distances": (16, 30)}, r"data.distances: got \[16, 30\], wanted one or more of 24 to 36"),
-        ({"distances": (24, 40)}, r"data.distances: got \[24, 40\], wanted one or more of 24 to 36"),
-        ({"image_size": 48}, "data.image_size: got 48, wanted 72 to 256"),
+        ({"distances": ()}, r"data.distances: got \[\], wanted one or more of 22 to 32 pixels"),
+        ({"distances": (16, 30)}, r"data.distances: got \[16, 30\], wanted one or more of 22 to 32"),
+        ({"distances": (22, 40)}, r"data.distances: got \[22, 40\], wanted one or more of 22 to 32"),
+        ({"image_size": 48}, "data.image_size: got 48, wanted 64 to 256"),
         ({"num_train": 0}, "data.num_train: got 0, wanted 1 to"),
     ],
     ids=["no distance", "too near", "too far", "too small", "no picture"],

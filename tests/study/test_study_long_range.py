@@ -27,7 +27,7 @@ def invented(pieces):
     for piece in pieces:
         right = 0.5 + int(piece.key[-1]) / 100
         answers[piece.key] = {"parameters": 55_000, "accuracy": right, "judged": 1500}
-        answers[piece.key]["by_distance"] = {"24": right + 0.1, "28": right, "32": right - 0.1}
+        answers[piece.key]["by_distance"] = {"22": right + 0.1, "25": right, "28": right - 0.1}
     return answers
 
 
@@ -53,7 +53,7 @@ def test_tables_say_means_and_spreads_over_seeds(tmp_path):
     assert float(last["top-1 of ResNet-50 on ImageNet [%] (paper)"]) == 78.4
     assert float(last["right [%] (measured here)"]) == pytest.approx(51)
     assert float(last["spread over seeds [points] (measured here)"]) == pytest.approx(2)
-    assert float(last["right at 32 pixels [%] (measured here)"]) == pytest.approx(41)
+    assert float(last["right at 28 pixels [%] (measured here)"]) == pytest.approx(41)
     assert "lambda layer 51.0 % (50.0 to 52.0)" in shown.summary[-1]
 
 

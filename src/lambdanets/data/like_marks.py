@@ -1,4 +1,4 @@
-"""Which marks are alike? A generated task that asks how marks 24 to 32 pixels apart go together.
+"""Which marks are alike? A generated task that asks how marks 22 to 28 pixels apart go together.
 
     data = LikeMarksConfig().load()
     batch = data.test.plain(np.arange(8))
@@ -27,7 +27,7 @@ from lambdanets.preprocess import Preprocess
 
 FORM = 4
 """The fourth form of the task: docs/decisions/0012-long-range.md."""
-PATCH = 13
+PATCH = 11
 """Pixels of a side of patches that tell nothing, however they are counted: none holds parts of two marks, or of a mark
 and what is beyond an edge."""
 NUM_CHANCES = 11
@@ -39,7 +39,7 @@ _STRAY = 4
 grid of so many pixels, as the networks' stems have, tells nothing about another."""
 _MARGIN = PATCH - 1
 """Pixels that marks leave free at each edge, at least."""
-_NEAREST = 24
+_NEAREST = 22
 """Least pixels from corner to corner: nearer, a patch could hold parts of two marks."""
 
 
@@ -47,11 +47,11 @@ _NEAREST = 24
 class LikeMarksConfig:
     """How many pictures there are, and how far apart the marks."""
 
-    image_size: int = 72
-    """Rows and columns of a picture, in pixels, 72…256."""
-    distances: tuple[int, ...] = (24, 28, 32)
-    """Pixels from corner to corner; each 24 up to the side less 36."""
-    num_train: int = 16_000
+    image_size: int = 64
+    """Rows and columns of a picture, in pixels, 64…256."""
+    distances: tuple[int, ...] = (22, 25, 28)
+    """Pixels from corner to corner; each 22 up to the side less 32."""
+    num_train: int = 12_800
     """Pictures of an epoch, 1 or more; every epoch has other ones."""
     num_test: int = 1500
     """Pictures to judge by, 1…100 000; a multiple of six has as many of each label at each of three distances."""
@@ -60,7 +60,7 @@ class LikeMarksConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above."""
-        ranges = {"image_size": (72, 256), "num_train": (1, 2**40), "num_test": (1, 100_000)}
+        ranges = {"image_size": (64, 256), "num_train": (1, 2**40), "num_test": (1, 100_000)}
         ranges |= {"num_validation": (0, 100_000)}
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
@@ -74,7 +74,7 @@ class LikeMarksConfig:
     @property
     def preprocess(self) -> Preprocess:
         """What a picture goes through before the network."""
-        return Preprocess(size=(self.image_size, self.image_size), mean=(0.013,), std=(0.1,))
+        return Preprocess(size=(self.image_size, self.image_size), mean=(0.016,), std=(0.11,))
 
     def load(self) -> "LikeMarks":
         """The splits; pictures are drawn when they are asked for, about 0.1 ms each."""

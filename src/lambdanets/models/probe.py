@@ -39,7 +39,7 @@ def probe_spec(width: int) -> NetworkSpec:
     """The network with mixers of `width` channels, and as many everywhere else."""
     stage = StageSpec(blocks=BLOCKS, width=width, mixer_blocks=tuple(range(1, BLOCKS + 1)))
     return NetworkSpec(
-        stages=(stage,), design="tiny", image_size=72, in_chans=1, num_classes=2, stem_dim=width, expansion=1
+        stages=(stage,), design="tiny", image_size=64, in_chans=1, num_classes=2, stem_dim=width, expansion=1
     )
 
 

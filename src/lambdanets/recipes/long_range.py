@@ -9,7 +9,7 @@ from lambdanets.training.schedule import ScheduleConfig
 
 
 def long_range() -> Config:
-    """A small network on 16 000 generated pictures: do like marks stand side by side, or one above the other?
+    """A small network on 12 800 generated pictures: do like marks stand side by side, or one above the other?
 
     `model` is one of the probe networks, which differ only in how their positions mix: probe_convolution,
     probe_dilated, probe_se, probe_linear_attention, probe_attention, probe_axial_attention, probe_local_attention or
