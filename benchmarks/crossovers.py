@@ -16,6 +16,7 @@ from benchmarks.harness import environment
 from lambdanets.ops import Problem
 from lambdanets.ops.choice import choose
 from lambdanets.ops.tuning import measure_orders
+from lambdanets.study.drawing import series
 
 SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
 WINDOWS = {"window 7 × 7": 7, "window 23 × 23": 23, "global": None}
@@ -50,18 +51,17 @@ def _problem(side: int, r: int | None) -> Problem:
 
 
 def draw(measured: dict[str, dict[int, dict[str, float]]], path: str) -> None:
-    """One panel a window, one line an order, in colours and markers that print."""
+    """One panel a window, one line an order, in colours, markers and dashes that print."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     panels = figure.subplots(1, len(measured), sharey=True)
-    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
     names = list(dict.fromkeys(name for rows in measured.values() for row in rows.values() for name in row))
     for axes, (title, rows) in zip(panels, measured.items(), strict=True):
-        for name, colour, marker in zip(names, colours, "osD^vX", strict=False):
+        for index, name in enumerate(names):
             points = [(side, row[name] / 1e3) for side, row in rows.items() if name in row]
             xs, ys = zip(*points, strict=True) if points else ((), ())  # an empty line still names its order
-            axes.plot(xs, ys, marker=marker, color=colour, label=name, markersize=4)
+            axes.plot(xs, ys, label=name, markersize=4, **series(index))
         axes.set(title=title, xscale="log", yscale="log", xlabel="side of the map")
         axes.set_xticks(SIDES, [str(side) for side in SIDES])
         axes.minorticks_off()

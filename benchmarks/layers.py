@@ -19,6 +19,7 @@ from torch import nn
 from benchmarks.cases import CASES, Case, multiply_adds
 from benchmarks.harness import add_gpu_options, environment, require_green, write_report
 from benchmarks.peers import CONTENDERS, Contender, Unable
+from lambdanets.study.drawing import series
 from lambdanets.study.measuring import (
     forward_call,
     gemm_rate,
@@ -170,8 +171,8 @@ def draw(rows: dict[str, Row], path: str, contenders: Sequence[Contender] = CONT
             if contender.name in row
         ]
         if points:
-            marker = "o" if contender.is_peer else "D"
-            axes.plot(*zip(*points, strict=True), marker, label=contender.name, color=f"C{index}", alpha=0.8)
+            look = series(index) | {"linestyle": "none", "alpha": 0.8}
+            axes.plot(*zip(*points, strict=True), label=contender.name, **look)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(range(len(rows)), list(rows))
