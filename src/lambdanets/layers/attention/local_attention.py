@@ -22,7 +22,7 @@ from lambdanets.layers.attention.heads import (
 from lambdanets.layers.attention.relative_embeddings import RelativeEmbeddings
 from lambdanets.layers.projection import Affine, Projection, project
 
-FEW_WINDOWS = 4
+FEW_WINDOWS = 6
 """Maps of at most so many times a window's positions are attended to whole, all but the window masked: then this takes
 less memory than to lay keys and values out for every window, and less time."""
 
