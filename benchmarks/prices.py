@@ -6,7 +6,8 @@ Random problems, drawn as `benchmarks.choice` draws its own but from another see
 the GPU with 16 times the images; every able order's prices of each kind of work (see its `work` and `PRICES`) are then
 fitted to the times, non-negative and by relative error, so that a small problem counts as much as a large one.
 Measurements are kept in a file of JSON lines and a second run goes on where the first one stopped. Prints what to write
-into the orders, and how good the fit is; `--write` makes the file that holds a GPU's.
+into the orders, or without AVX-512 into `lambdanets.ops.avx2_prices`, and how good the fit is; `--write` makes the file
+that holds a GPU's.
 """
 
 import argparse

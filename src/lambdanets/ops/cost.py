@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import torch
+
+from lambdanets.ops.avx2_prices import MEASURED as MEASURED_ON_AVX2
 from lambdanets.ops.gpu_prices import MEASURED
 from lambdanets.ops.problem import Problem
 
@@ -14,8 +17,9 @@ Work = dict[str, int | float]
 Prices = Mapping[str, tuple[float, float]]
 """Seconds that one of each kind of work takes, forward and backward; in the orders' modules on one core of a CPU.
 
-That is a server with AVX-512, near 90 G multiply-adds a second in a large fp32 matrix product. The prices of all orders
-were fitted at once, non-negative and by relative error, to random problems: `python -m benchmarks.prices`.
+That is a server with AVX-512, near 90 G multiply-adds a second in a large fp32 matrix product; `avx2_prices` has
+those of one without, `gpu_prices` those of a GPU. The prices of all orders were fitted at once, non-negative and by
+relative error, to random problems: `python -m benchmarks.prices`.
 """
 
 
@@ -28,7 +32,7 @@ class Cost:
     extra_bytes: int
     """Peak memory beyond inputs and outputs."""
     seconds: float
-    """Predicted time on the built-in machine of the problem's device: one core of a CPU, or a GPU."""
+    """Predicted time on the built-in machine of the problem's device: one core of a CPU like this one, or a GPU."""
 
 
 def total(work: Work, prices: Prices, backward: bool) -> float:
@@ -38,8 +42,17 @@ def total(work: Work, prices: Prices, backward: bool) -> float:
 
 def predicted(problem: Problem, order: str, work: Work, prices: Prices, backward: bool) -> float:
     """Seconds of the work by the prices measured on the problem's kind of device; by those given where none were."""
-    measured = MEASURED.get((problem.device, min(4, problem.itemsize)), {}).get(order)
+    if problem.device == "cpu":
+        measured = MEASURED_ON_AVX2.get(order) if has_narrow_vectors() else None
+    else:
+        measured = MEASURED.get((problem.device, min(4, problem.itemsize)), {}).get(order)
     return total(work, prices if measured is None else {**prices, **measured}, backward)
+
+
+@functools.cache
+def has_narrow_vectors() -> bool:
+    """Whether this CPU is one of those without AVX-512."""
+    return "AVX512" not in torch.backends.cpu.get_cpu_capability()
 
 
 def is_measured(problem: Problem) -> bool:
