@@ -17,9 +17,10 @@ def long_range() -> Config:
 
     Command: lambdanets train long_range --out RUN --set model=probe_attention
     Machine: one core of x86-64, no GPU
-    Time: two to twenty minutes by network
+    Time: one to seven minutes by network
     Expected: about 100 % or about 50 % by network: docs/long-range.md
-    Measured: not yet
+    Measured: 2026-11-28, one core of an AMD EPYC, seeds 0, 1, 2: probe_dilated, probe_lambda and probe_axial_attention
+        100 % each, probe_attention 100, 50 and 100 %, all others 49 to 50 %
     """
     return Config(
         recipe="long_range",

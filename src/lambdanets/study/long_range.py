@@ -46,19 +46,19 @@ class Mechanism:
 
 
 MECHANISMS = (
-    Mechanism(label="patches of 7 pixels (reference)", model="probe_patches", seconds=90),
-    Mechanism(label="convolution 3 × 3, dilated (reference)", model="probe_dilated", seconds=120),
-    Mechanism(label="convolution 3 × 3", model="probe_convolution", seconds=120, top1=76.9),
-    Mechanism(label="convolution 3 × 3 + channel attention (SE)", model="probe_se", seconds=140, top1=77.6),
-    Mechanism(label="linear attention (Shen 2018)", model="probe_linear_attention", seconds=210, top1=77.3),
-    Mechanism(label="global self-attention, relative", model="probe_attention", seconds=500),
-    Mechanism(label="axial self-attention", model="probe_axial_attention", seconds=290, top1=77.5),
-    Mechanism(label="local self-attention 7 × 7", model="probe_local_attention", seconds=450, top1=77.4),
-    Mechanism(label="lambda layer", model="probe_lambda", seconds=280, top1=78.4),
+    Mechanism(label="patches of 7 pixels (reference)", model="probe_patches", seconds=75),
+    Mechanism(label="convolution 3 × 3, dilated (reference)", model="probe_dilated", seconds=70),
+    Mechanism(label="convolution 3 × 3", model="probe_convolution", seconds=70, top1=76.9),
+    Mechanism(label="convolution 3 × 3 + channel attention (SE)", model="probe_se", seconds=75, top1=77.6),
+    Mechanism(label="linear attention (Shen 2018)", model="probe_linear_attention", seconds=100, top1=77.3),
+    Mechanism(label="global self-attention, relative", model="probe_attention", seconds=400),
+    Mechanism(label="axial self-attention", model="probe_axial_attention", seconds=185, top1=77.5),
+    Mechanism(label="local self-attention 7 × 7", model="probe_local_attention", seconds=400, top1=77.4),
+    Mechanism(label="lambda layer", model="probe_lambda", seconds=140, top1=78.4),
 )
 
 
-def _ablation(label: str, seconds: float = 280, **options: Any) -> Mechanism:
+def _ablation(label: str, seconds: float = 140, **options: Any) -> Mechanism:
     return Mechanism(label=label, model="probe_lambda", seconds=seconds, options=options)
 
 
@@ -72,7 +72,7 @@ ABLATIONS = (
     _ablation("k = 32", dim_key=32),
     _ablation("h = 1", num_heads=1),
     _ablation("h = 2", num_heads=2),
-    _ablation("u = 4, scope 23", dim_intra=4, scope=23, seconds=800),
+    _ablation("u = 4, scope 23", dim_intra=4, scope=23, seconds=400),
     _ablation("keys not normalised", normalize_keys="none"),
 )
 
