@@ -1,13 +1,12 @@
 """Fit the built-in prices of every order to this machine: python -m benchmarks.prices [--problems 61] [--seed 101].
 
-    python -m benchmarks.prices --device cuda [--dtype bfloat16] --write src/lambdanets/ops/gpu_prices.py
+    python -m benchmarks.prices [--device cuda [--dtype bfloat16]] --write src/lambdanets/ops/measured_prices.py
 
 Random problems, drawn as `benchmarks.choice` draws its own but from another seed, are measured with one thread, or on
 the GPU with 16 times the images; every able order's prices of each kind of work (see its `work` and `PRICES`) are then
 fitted to the times, non-negative and by relative error, so that a small problem counts as much as a large one.
-Measurements are kept in a file of JSON lines and a second run goes on where the first one stopped. Prints what to write
-into the orders, or without AVX-512 into `lambdanets.ops.avx2_prices`, and how good the fit is; `--write` makes the file
-that holds a GPU's.
+Measurements are kept in a file of JSON lines and a second run goes on where the first one stopped. Prints the prices
+and how good the fit is; `--write` makes the module that holds them, those of other kinds of machines as they were.
 """
 
 import argparse
@@ -26,10 +25,11 @@ from scipy.optimize import nnls
 from benchmarks.choice import random_problem
 from benchmarks.gpu_calls import release
 from benchmarks.harness import want_device
-from lambdanets.ops import Problem, gpu_prices
+from lambdanets.ops import Problem, measured_prices
 from lambdanets.ops.choice import ORDERS
-from lambdanets.ops.cost import Work, total
+from lambdanets.ops.cost import Work, machine_of, total
 from lambdanets.ops.tuning import measure_orders, on_gpu
+from lambdanets.study.measuring import cpu_name
 
 Times = dict[str, tuple[float, float]]
 """Order → seconds forward and backward."""
@@ -46,7 +46,7 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="of the numbers on a GPU")
     parser.add_argument("--measured", type=Path, help="file of the measurements; default: by device in runs/")
-    parser.add_argument("--write", type=Path, help="with --device cuda: write the prices as this module")
+    parser.add_argument("--write", type=Path, help="write the prices as this module")
     options = parser.parse_args(list(arguments))
     want_device(options.device)
     torch.set_num_threads(1)
@@ -58,9 +58,10 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     points = measured(problems, options.measured or Path("runs") / f"{name}.jsonl")
     priced = fitted(points)
     print(goodness(points, priced))
-    if options.write and options.device != "cpu":
-        key = (options.device, getattr(torch, options.dtype).itemsize)
-        options.write.write_text(as_module(torch.cuda.get_device_name(), {**gpu_prices.MEASURED, key: priced}))
+    if options.write:
+        key, machine = machine_of(problems[0]), cpu_name() if options.device == "cpu" else torch.cuda.get_device_name()
+        machines = {**measured_prices.MACHINES, key: machine}
+        options.write.write_text(as_module(machines, {**measured_prices.MEASURED, key: priced}), encoding="utf-8")
         print(f"wrote {options.write}")
 
 
@@ -120,19 +121,20 @@ def goodness(points: Sequence[Point], prices: Priced) -> str:
     return f"choosing by these: within 20 % of the best order in {within} of {len(ratios)}, worst {ratios[-1]:.2f} ×"
 
 
-def as_module(machine: str, prices: dict[tuple[str, int], Priced]) -> str:
-    """The text of `lambdanets.ops.gpu_prices` with these prices."""
-    head = Path(gpu_prices.__file__).read_text(encoding="utf-8").split("MACHINE", 1)[0]
-    lines = [f'MACHINE = "{machine}"', '"""The GPU that was measured; empty: none was yet."""']
-    lines.append("MEASURED: dict[tuple[str, int], dict[str, dict[str, tuple[float, float]]]] = {")
-    for (device, itemsize), orders in prices.items():
-        lines.append(f'    ("{device}", {itemsize}): {{')
-        for order, kinds in orders.items():
-            cells = [f'            "{kind}": ({one:.2g}, {two:.2g}),' for kind, (one, two) in kinds.items()]
+def as_module(machines: dict[tuple[str, int], str], prices: dict[tuple[str, int], Priced]) -> str:
+    """The text of `lambdanets.ops.measured_prices` with these prices."""
+    head = Path(measured_prices.__file__).read_text(encoding="utf-8").split("MACHINES", 1)[0]
+    lines = ["MACHINES: dict[tuple[str, int], str] = {"]
+    lines += [f'    ("{kind}", {itemsize}): "{machine}",' for (kind, itemsize), machine in machines.items()]
+    lines += ["}", '"""(kind of machine, bytes of a number) → the one that was measured."""']
+    lines += ["MEASURED: dict[tuple[str, int], dict[str, dict[str, tuple[float, float]]]] = {"]
+    for (kind, itemsize), orders in prices.items():
+        lines.append(f'    ("{kind}", {itemsize}): {{')
+        for order, works in orders.items():
+            cells = [f'            "{work}": ({one:.2g}, {two:.2g}),' for work, (one, two) in works.items()]
             lines += [f'        "{order}": {{', *cells, "        },"]
         lines.append("    },")
-    lines.append("}")
-    lines.append('"""(device, bytes of a number) → order → kind of work → seconds, forward and backward."""')
+    lines += ["}", '"""(kind of machine, bytes of a number) → order → kind of work → seconds, forward and backward."""']
     return head + "\n".join(lines) + "\n"
 
 

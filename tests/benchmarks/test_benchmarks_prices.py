@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import prices
 from benchmarks.choice import random_problem
-from lambdanets.ops import gpu_prices
+from lambdanets.ops import measured_prices
 from lambdanets.ops.choice import ORDERS
 from lambdanets.ops.cost import is_measured
 from lambdanets.ops.explanation import Measurement
@@ -71,20 +71,20 @@ def test_measuring_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.
 def test_the_written_module_is_read_by_the_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = {("cuda", 2): {"triton": {"products": (1e-15, 0.0), "setup": (5e-05, 0.00123)}}}
     names: dict = {}
-    exec(prices.as_module("NVIDIA H200", written), names)
-    assert names["MACHINE"] == "NVIDIA H200"
+    exec(prices.as_module({("cuda", 2): "NVIDIA H200"}, written), names)
+    assert names["MACHINES"] == {("cuda", 2): "NVIDIA H200"}
     assert names["MEASURED"]["cuda", 2]["triton"] == {"products": (1e-15, 0.0), "setup": (5e-05, 0.0012)}
     assert "python -m benchmarks.prices" in names["__doc__"]
     (problem,) = gpu_problems(1)
     assumed = TRITON.cost(problem, True).seconds
     for key, value in names["MEASURED"].items():
-        monkeypatch.setitem(gpu_prices.MEASURED, key, value)
+        monkeypatch.setitem(measured_prices.MEASURED, key, value)
     assert is_measured(problem)
     assert TRITON.cost(problem, True).seconds == pytest.approx(assumed + 0.0012 - 9e-5)
     assert problem.dtype is torch.bfloat16
 
 
 def test_the_module_as_it_is_would_be_written_again() -> None:
-    if not gpu_prices.MEASURED:
-        pytest.skip("no GPU was measured yet")
-    assert prices.as_module(gpu_prices.MACHINE, gpu_prices.MEASURED) == Path(gpu_prices.__file__).read_text()
+    assert measured_prices.MEASURED.keys() == measured_prices.MACHINES.keys() != set()
+    text = prices.as_module(measured_prices.MACHINES, measured_prices.MEASURED)
+    assert text == Path(measured_prices.__file__).read_text(encoding="utf-8")

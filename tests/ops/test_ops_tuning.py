@@ -6,11 +6,11 @@ import json
 import pytest
 import torch
 
-from lambdanets.ops import Problem, apply_lambdas, explain
+from lambdanets.ops import Problem, apply_lambdas, cost, explain
 from lambdanets.ops.choice import ORDERS, choose
 from lambdanets.ops.cost import BUILT_IN, Pace, Profile, is_measured, load_profile
 from lambdanets.ops.explanation import explain_problem
-from lambdanets.ops.gpu_prices import MEASURED
+from lambdanets.ops.measured_prices import MEASURED
 from lambdanets.ops.tuning import (
     SLOWER,
     calibrate,
@@ -135,6 +135,15 @@ def test_prices_measured_on_a_gpu_change_its_predictions_alone(monkeypatch):
     assert is_measured(there)
     assert not is_measured(dataclasses.replace(there, dtype=torch.float32))
     assert "no times of a GPU" not in str(explain_problem(there))
+
+
+def test_a_cpu_without_avx_512_has_prices_of_its_own(monkeypatch):
+    seconds = {}
+    for kind in ("cpu", "cpu without AVX-512"):
+        monkeypatch.setattr(cost, "_cpu", lambda kind=kind: kind)
+        seconds[kind] = [order.cost(problem(), True).seconds for order in ORDERS if order.NAME != "triton"]
+        assert is_measured(problem())
+    assert all(wide != narrow for wide, narrow in zip(*seconds.values(), strict=True))
 
 
 def test_calibration_on_a_gpu_is_of_larger_batches_in_bf16():

@@ -17,6 +17,7 @@ from lambdanets.data.coco_split import CocoSplit
 from lambdanets.data.finding import DataError, Finding, refuse
 from lambdanets.data.images import MAX_PIXELS
 from lambdanets.data.jitter import Jitter
+from lambdanets.data.ranges import refuse_outside
 from lambdanets.data.stored import IMAGENET_MEAN, IMAGENET_STD, held_out
 from lambdanets.preprocess import Preprocess
 from lambdanets.printable import printable
@@ -51,11 +52,8 @@ class CocoConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above."""
-        ranges = {"image_size": (32, 8192), "flip": (0, 1), "max_bad": (0, 1)}
-        ranges |= {"max_objects": (1, 10**6), "max_pixels": (1, 2**40)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        refuse_outside(self, "data", image_size=(32, 8192), flip=(0, 1), max_bad=(0, 1))
+        refuse_outside(self, "data", max_objects=(1, 10**6), max_pixels=(1, 2**40))
         if len(self.jitter) != 2 or not 0.01 <= self.jitter[0] <= self.jitter[1] <= 10:
             raise ValueError(f"data.jitter: got {self.jitter}, wanted two multiples of 0.01 to 10, the lesser first.")
         if not 0 <= self.holdout < 1:

@@ -26,6 +26,7 @@ from lambdanets.data.detection_batch import DetectionBatch
 from lambdanets.data.digits import TEST_FORMS, TRAIN_FORMS, DigitsConfig, load_split
 from lambdanets.data.masks import encode_masks
 from lambdanets.data.objects import Objects, objects_of_masks
+from lambdanets.data.ranges import refuse_outside
 from lambdanets.data.scene_drawing import Scene, Sizes, draw_scene
 from lambdanets.data.scene_variation import SceneVariation, vary_scenes
 from lambdanets.data.stored import IMAGENET_MEAN, IMAGENET_STD
@@ -72,13 +73,10 @@ class SceneConfig:
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above, and forms that are not training forms."""
         many = (1, 100_000)
-        ranges = {"image_size": (32, 320), "num_train": many, "num_test": many, "num_validation": many}
-        ranges |= {"scene_seed": (0, 2**63 - 1), "smallest": (10, self.largest), "max_digits": (1, 20)}
-        ranges |= {"largest": (10, self.image_size * 2 // 3), "rotation": (0, 90)}
-        ranges |= {"overlap": (0, 0.9), "clutter": (0, 100)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        refuse_outside(self, "data", image_size=(32, 320), num_train=many, num_test=many, num_validation=many)
+        refuse_outside(self, "data", scene_seed=(0, 2**63 - 1), smallest=(10, self.largest), max_digits=(1, 20))
+        refuse_outside(self, "data", largest=(10, self.image_size * 2 // 3), rotation=(0, 90))
+        refuse_outside(self, "data", overlap=(0, 0.9), clutter=(0, 100))
         DigitsConfig(validation_forms=self.validation_forms)  # says what is wrong with them
 
     @property

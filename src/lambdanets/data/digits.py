@@ -22,6 +22,7 @@ from lambdanets.data.batch import LabelledBatch, whole_batch
 from lambdanets.data.counter import Purpose, random_uniforms, random_words
 from lambdanets.data.mixture import Mixture, with_pseudo_labels
 from lambdanets.data.pseudo import PseudoConfig, content_hash
+from lambdanets.data.ranges import refuse_outside
 from lambdanets.preprocess import Preprocess
 
 FORM_BOUNDARIES = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
@@ -59,11 +60,8 @@ class DigitsConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above, and forms that are not training forms."""
-        ranges = {"image_size": (8, 1024), "padding": (0, 8), "rotation": (0, 180), "scaling": (0, 0.9)}
-        ranges |= {"shear": (0, 60), "translation": (0, 1)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        refuse_outside(self, "data", image_size=(8, 1024), padding=(0, 8), rotation=(0, 180), scaling=(0, 0.9))
+        refuse_outside(self, "data", shear=(0, 60), translation=(0, 1))
         if self.labelled is not None and not 10 <= self.labelled <= FORM_BOUNDARIES[-1]:
             raise ValueError(f"data.labelled: got {self.labelled}, wanted 10 or more images, or none for all.")
         if not 0 <= self.labelled_seed < 2**63:

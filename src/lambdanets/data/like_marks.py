@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from lambdanets.data.batch import LabelledBatch, whole_batch
 from lambdanets.data.counter import Purpose, random_uniforms
+from lambdanets.data.ranges import refuse_outside
 from lambdanets.preprocess import Preprocess
 
 FORM = 4
@@ -60,11 +61,8 @@ class LikeMarksConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above."""
-        ranges = {"image_size": (64, 256), "num_train": (1, 2**40), "num_test": (1, 100_000)}
-        ranges |= {"num_validation": (0, 100_000)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        refuse_outside(self, "data", image_size=(64, 256), num_train=(1, 2**40))
+        refuse_outside(self, "data", num_test=(1, 100_000), num_validation=(0, 100_000))
         longest = _room(self.image_size)
         if not self.distances or not all(_NEAREST <= distance <= longest for distance in self.distances):
             raise ValueError(

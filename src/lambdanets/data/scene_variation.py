@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lambdanets.data.counter import Purpose, random_uniforms
 from lambdanets.data.objects import Objects, objects_of_masks
+from lambdanets.data.ranges import refuse_outside
 
 _KEPT = 0.4
 """Share of a digit's pixels that must still be in the picture, or it is no longer taught."""
@@ -37,10 +38,9 @@ class SceneVariation:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above."""
-        ranges = {"rotation": (0, 180), "scaling": (0, 0.9), "translation": (0, 1), "colour": (0, 1), "flip": (0, 1)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"data.variation.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        share = (0, 1)
+        refuse_outside(self, "data.variation", rotation=(0, 180), scaling=(0, 0.9))
+        refuse_outside(self, "data.variation", translation=share, colour=share, flip=share)
 
 
 def vary_scenes(

@@ -26,6 +26,7 @@ from lambdanets.data.doing import doing
 from lambdanets.data.images import MAX_PIXELS, ImageError, decode_image
 from lambdanets.data.mixture import Mixture, with_pseudo_labels
 from lambdanets.data.pseudo import PseudoConfig, content_hash
+from lambdanets.data.ranges import refuse_outside
 from lambdanets.data.source import Source, available_splits, open_source
 from lambdanets.preprocess import Preprocess
 from lambdanets.printable import printable
@@ -68,11 +69,8 @@ class StoredConfig:
 
     def __post_init__(self) -> None:
         """Refuse numbers outside the ranges above."""
-        ranges = {"image_size": (8, 4096), "flip": (0, 1), "rand_augment_layers": (0, 8)}
-        ranges |= {"rand_augment_magnitude": (0, 30), "max_pixels": (1, 2**40)}
-        for name, (low, high) in ranges.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted {low} to {high}.")
+        refuse_outside(self, "data", image_size=(8, 4096), flip=(0, 1), rand_augment_layers=(0, 8))
+        refuse_outside(self, "data", rand_augment_magnitude=(0, 30), max_pixels=(1, 2**40))
         for name in ("crop", "min_area"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"data.{name}: got {getattr(self, name)}, wanted a share above 0, up to 1.")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lambdanets.ops.avx2_prices import MEASURED as MEASURED_ON_AVX2
-from lambdanets.ops.gpu_prices import MEASURED
+from lambdanets.ops.measured_prices import MEASURED
 from lambdanets.ops.problem import Problem
 
 Work = dict[str, int | float]
@@ -17,9 +16,9 @@ Work = dict[str, int | float]
 Prices = Mapping[str, tuple[float, float]]
 """Seconds that one of each kind of work takes, forward and backward; in the orders' modules on one core of a CPU.
 
-That is a server with AVX-512, near 90 G multiply-adds a second in a large fp32 matrix product; `avx2_prices` has
-those of one without, `gpu_prices` those of a GPU. The prices of all orders were fitted at once, non-negative and by
-relative error, to random problems: `python -m benchmarks.prices`.
+That is a server with AVX-512, near 90 G multiply-adds a second in a large fp32 matrix product; `measured_prices` has
+those of other kinds of machines. The prices of all orders were fitted at once, non-negative and by relative error, to
+random problems: `python -m benchmarks.prices`.
 """
 
 
@@ -41,23 +40,25 @@ def total(work: Work, prices: Prices, backward: bool) -> float:
 
 
 def predicted(problem: Problem, order: str, work: Work, prices: Prices, backward: bool) -> float:
-    """Seconds of the work by the prices measured on the problem's kind of device; by those given where none were."""
+    """Seconds of the work by the prices measured on the problem's kind of machine; by those given where none were."""
+    return total(work, {**prices, **MEASURED.get(machine_of(problem), {}).get(order, {})}, backward)
+
+
+def machine_of(problem: Problem) -> tuple[str, int]:
+    """The kind of machine that computes the problem, and the bytes of its numbers; on a CPU 4 for all."""
     if problem.device == "cpu":
-        measured = MEASURED_ON_AVX2.get(order) if has_narrow_vectors() else None
-    else:
-        measured = MEASURED.get((problem.device, min(4, problem.itemsize)), {}).get(order)
-    return total(work, prices if measured is None else {**prices, **measured}, backward)
+        return _cpu(), 4
+    return problem.device, min(4, problem.itemsize)
 
 
 @functools.cache
-def has_narrow_vectors() -> bool:
-    """Whether this CPU is one of those without AVX-512."""
-    return "AVX512" not in torch.backends.cpu.get_cpu_capability()
+def _cpu() -> str:
+    return "cpu" if "AVX512" in torch.backends.cpu.get_cpu_capability() else "cpu without AVX-512"
 
 
 def is_measured(problem: Problem) -> bool:
     """Whether the built-in prices were measured on the problem's kind of device, in numbers as wide as its own."""
-    return problem.device == "cpu" or (problem.device, min(4, problem.itemsize)) in MEASURED
+    return problem.device == "cpu" or machine_of(problem) in MEASURED
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _runs(options: StudyOptions) -> Iterator[tuple[Mechanism, ProbeRun, float]]:
         for one in longest_first:
             yield one, _marks(one, seed, options), QUICK_PICTURES / PICTURES if options.quick else 1.0
     if not options.quick:
-        yield from ((one, _digits(one, seed), 0.2) for seed in SEEDS for one in longest_first)
+        yield from ((one, _digits(one, seed), 0.4) for seed in SEEDS for one in longest_first)
     if options.full:
         yield from ((one, _marks(one, seed, options), 1.0) for seed in SEEDS for one in ABLATIONS)
 

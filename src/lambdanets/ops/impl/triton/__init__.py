@@ -51,7 +51,7 @@ PRICES: dict[int, Prices] = {
     4: {"products": (6.7e-14, 0), "gradient products": (0, 6.7e-14), "setup": (3e-5, 9e-5)},
 }
 """By bytes of a number: of a multiply-add of the output, one of the three gradients, a call. Assumed, not measured: a
-third of an H100's data sheet, and 10 µs a launch; `ops/gpu_prices.py` holds what was measured."""
+third of an H100's data sheet, and 10 µs a launch; `ops/measured_prices.py` holds what was measured."""
 BACKWARD_ONLY = ("gradient products",)
 """Kinds of work that the forward pass has none of."""
 
