@@ -1,5 +1,6 @@
 """Whatever happens to worker processes, every batch arrives once, in order, the same."""
 
+import gc
 import os
 import random
 import signal
@@ -130,10 +131,11 @@ def test_starting_workers_draws_no_random_number() -> None:
 
 def test_no_open_file_and_no_process_is_left(tmp_path: Path) -> None:
     loaded(Make(), TWO)
+    gc.collect()  # what the tests before this one left unclosed is theirs: closed later, it would lower the count
     before = psutil.Process().num_fds()
     for trouble in ("die", "leave"):
         loaded(Make(trouble, at=1, marks=tmp_path), TWO)
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
     assert no_workers_left()
 
 
