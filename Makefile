@@ -7,6 +7,8 @@ RUN ?= runs/demo$(if $(filter-out 0,$(SEED)),-seed-$(SEED))
 RUN_DETECTION ?= runs/demo-detection$(if $(filter-out 0,$(SEED)),-seed-$(SEED))
 export OMP_WAIT_POLICY ?= PASSIVE
 SOAK ?= ten-minutes
+# Processes that share the suite, file by file. The tests of training start processes of their own: 2 is for 2 cores, 4 for 8.
+JOBS ?= 2
 .PHONY: demo demo-detection test test-slow test-faults test-soak bench check docs clean
 
 demo: .venv/.ready            ## train the demo network on real scanned digits; prints where the results are
@@ -16,8 +18,8 @@ demo-detection: .venv/.ready  ## train a small Mask R-CNN on scenes of digits; e
 	$(BIN)/lambdanets train digit_scenes --out $(RUN_DETECTION) --set seed=$(SEED) --resume
 
 test: .venv/.ready            ## the whole suite, without what is marked slow; then the shapes in signatures, checked
-	$(BIN)/python -m pytest --jaxtyping-packages=lambdanets,beartype.beartype tests/ops/test_ops_agreement.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --jaxtyping-packages=lambdanets,beartype.beartype tests/ops/test_ops_agreement.py
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.ready       ## what takes minutes
 	$(BIN)/python -m pytest -m slow --timeout=3600

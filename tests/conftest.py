@@ -5,9 +5,12 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads
 
 import shutil
+import signal
 
 import pytest
 import torch
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, runs that the tests start would not heed it
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from lambdanets.cli.selftest_runs import STEPS, Bench, require, steps_kept
 from lambdanets.faults import PLACES, Fault
 from lambdanets.training.checkpoint import STATE, list_checkpoints
 from lambdanets.training.folder import RunFolder
-from lambdanets.training.interrupt import exit_code_of
+from lambdanets.training.interrupt import exit_code_of, stopping_signals
 from lambdanets.training.journal import read_journal
 
 
@@ -40,8 +41,10 @@ def injections() -> list[Injection]:
         for step in range(1, STEPS + 1)
     ]
     signals = [
-        Injection(name=name, try_it=partial(_signalled, name), only_long=name != "SIGTERM")
-        for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1")
+        Injection(
+            name=signal.Signals(number).name, try_it=partial(_signalled, number), only_long=number != signal.SIGTERM
+        )
+        for number in stopping_signals()
     ]
     return [*saves, *kills, *signals, *_OTHERS]
 
@@ -63,11 +66,10 @@ def _killed(fault: Fault, bench: Bench, path: Path) -> str:
     return f"resumed at step {kept}, same bits"
 
 
-def _signalled(name: str, bench: Bench, path: Path) -> str:
-    import signal
-
+def _signalled(number: int, bench: Bench, path: Path) -> str:
+    name = signal.Signals(number).name
     ended = bench.train_command(path, Fault(place="step: backward", action=f"signal {name}", at=5))
-    code = exit_code_of(signal.Signals[name])
+    code = exit_code_of(number)
     require(ended.code == code, f"it ended with {ended.code}, wanted {code}")
     taken, kept = steps_kept(path)
     require(taken == kept, f"{taken - kept} steps were lost")
