@@ -78,11 +78,11 @@ class Frame:
             step = min(rows, max(1, round(STEP_BYTES / (4 * numbers))))
             if step < rows:
                 step = min(step, STEP_ROWS)
-            step = -(-rows // -(-rows // step))  # the same number of steps, evenly filled
+            step = _evenly(rows, step)
             return cls(size, reach, turned, planes, rows, columns, sides, rows, 1, images, step, frequencies, 1)
         blocks = -(-rows // BLOCK)
         numbers = 2 * (blocks + block_reach(sides[1], BLOCK, blocks)) * k * images * v
-        group = min(frequencies, max(1, round(2 * STEP_BYTES / (4 * numbers))))
+        group = _evenly(frequencies, max(1, round(STEP_BYTES / (4 * numbers))))
         span = max(1, min(blocks, STEP_BYTES // (4 * columns * k * images * v)))
         return cls(size, reach, turned, planes, rows, columns, sides, BLOCK, blocks, images, 1, group, span)
 
@@ -211,6 +211,11 @@ def period(columns: int, side: int) -> int:
 def block_reach(side: int, block: int, blocks: int) -> int:
     """How many blocks of this many rows (or columns) away a table of this side leads."""
     return min(blocks - 1, (side // 2 + block - 1) // block)
+
+
+def _evenly(count: int, at_a_time: int) -> int:
+    """How many at a time, so that each of as few steps as before has as many."""
+    return -(-count // -(-count // at_a_time))
 
 
 def _column_work(size: Sequence[int], reach: Sequence[int]) -> float:

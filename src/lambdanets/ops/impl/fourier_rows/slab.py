@@ -18,6 +18,9 @@ from lambdanets.ops.offsets import crop_table, uncrop_table
 LARGE_PRODUCT = 200_000
 """Multiply-adds from which a batch of products is better added one by one than all at once through a copy."""
 
+SPACING = 16
+"""Numbers after each line over blocks; without them frequencies lie a power of two apart, in a few sets of a cache."""
+
 
 class Slab:
     """R̂ of one problem laid out, and the space that every step works in."""
@@ -31,7 +34,7 @@ class Slab:
         self.numbers = self._lay_out(self.spectra.of_table(cropped))
         width = self.k * fr.images * self.v
         self._hats = query.new_empty(fr.group * fr.block_frequencies * 2 * fr.step * width)
-        self._lines = query.new_empty(fr.frequencies * 2 * fr.blocks * width if fr.blocks > 1 else 0)
+        self._lines = query.new_empty(fr.frequencies * 2 * fr.blocks * (width + SPACING) if fr.blocks > 1 else 0)
         self._lambdas = query.new_empty(fr.columns * max(fr.step, fr.span) * width)
         self._spare = query.new_empty(self._lambdas.numel() // 2 if fr.is_mirrored else 0)
 
@@ -70,10 +73,10 @@ class Slab:
 
     def empty_lines(self, spectrum: Tensor, step: Step) -> Tensor:
         """Space for what `lines` returns."""
-        fr = self.frame
-        space = self._hats if fr.blocks == 1 else self._lines
-        shape = fr.frequencies * 2, fr.blocks, step.last - step.first, self.k * spectrum.shape[3]
-        return space[: math.prod(shape)].view(shape)
+        fr, width = self.frame, self.k * spectrum.shape[3]
+        space, spacing = (self._hats, 0) if fr.blocks == 1 else (self._lines, SPACING)
+        shape = fr.frequencies * 2, fr.blocks, step.last - step.first, width + spacing
+        return space[: math.prod(shape)].view(shape)[..., :width]
 
     def lines(self, spectrum: Tensor, step: Step) -> Tensor:
         """λ̂ over columns, (f·c, blocks, j, k·width), of the rows of a step, from V̂ (f·g, planes, rows·c·u, width)."""
@@ -158,7 +161,7 @@ class Slab:
         return self._hats[: shape[0] * shape[1] * shape[2]].view(shape)
 
     def _over_blocks(self, lines: Tensor, columns: slice) -> Tensor:
-        return lines.view(self.frame.frequencies, 2 * self.frame.blocks, -1)[columns]
+        return lines.view(self.frame.frequencies, 2 * self.frame.blocks, lines.shape[3])[columns]
 
     def _seen(self, spectrum: Tensor, step: Step, plane: int, pairs: slice) -> Tensor:
         """The context rows in reach of a step, in one plane: (f·g, rows·c·u, width)."""
