@@ -204,7 +204,7 @@ def _table(timings: Sequence[_Timed]) -> Table:
         notes=(
             "Printed speeds: 1024 images by the seconds of a step on 8 TPUv3 cores, read off the figure to ± 0.005 s.",
             "Measured speeds are those over the ResNet-50 beside each network, times the median speed of that.",
-            "Fewer images at once than elsewhere: more did not fit into memory.",
+            "Where one network has fewer images at once than the others, more did not fit into memory.",
         ),
     )
 
