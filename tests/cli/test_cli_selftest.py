@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,15 @@ def test_every_kind_of_fault_is_among_them() -> None:
     for words in ("SIGTERM", "disk full", "bit rot", "NaN", "out of memory", "data worker", "picture", "two processes"):
         assert any(words in name for name in quick), words
     assert len(injections()) > len(quick)
+
+
+def test_what_outlives_its_terminal_is_not_told_of_its_end() -> None:
+    assert "SIGHUP" in {injection.name for injection in injections()}
+    told = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+    try:
+        assert "SIGHUP" not in {injection.name for injection in injections()}
+    finally:
+        signal.signal(signal.SIGHUP, told)
 
 
 @pytest.mark.faults

@@ -62,8 +62,7 @@ def apply_lambdas(
         with own_precision(query.device.type):
             return reference.apply(query, key, value, table, visible, normalize_keys)
     ask = find if torch.compiler.is_compiling() else remembered
-    is_computed = query.device.type != "meta"
-    if takes_reference(problem) or (table is not None and ask is remembered and is_computed):
+    if takes_reference(problem) or (table is not None and ask is remembered and query.device.type != "meta"):
         ask(impl, problem)  # a named order that is not able says so before anything is computed
     query, value = recorded(Aligned, query), recorded(Aligned, value)
     with own_precision(query.device.type):

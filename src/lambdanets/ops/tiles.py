@@ -140,8 +140,13 @@ class Tiling:
 
 def spans(side: int, step: int) -> list[Span]:
     """Nearly equal half-open ranges of at most `step` indices that cover `side` of them."""
-    step = -(-side // -(-side // step))
+    step = even_step(side, step)
     return [(i, min(side, i + step)) for i in range(0, side, step)]
+
+
+def even_step(side: int, step: int) -> int:
+    """The least step that covers `side` indices in as few ranges as `step` does."""
+    return -(-side // -(-side // step))
 
 
 def table_reach(sides: Sequence[int], size: Sequence[int], nearly: float = 1.0) -> tuple[int, ...]:

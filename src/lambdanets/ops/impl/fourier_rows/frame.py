@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from lambdanets.ops.tiles import even_step, spans
+
 STEP_BYTES = 2_400_000
 """What one step may write and still find again, near the core, a moment later."""
 
@@ -35,6 +37,9 @@ LONG_ROWS = 48
 
 BLOCK = 8
 """Rows in a block of that second transform."""
+
+SPACING = 16
+"""Numbers after each line over blocks; without them frequencies lie a power of two apart, in a few sets of a cache."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,11 @@ class Frame:
             step = min(rows, max(1, round(STEP_BYTES / (4 * numbers))))
             if step < rows:
                 step = min(step, STEP_ROWS)
-            step = _evenly(rows, step)
+            step = even_step(rows, step)
             return cls(size, reach, turned, planes, rows, columns, sides, rows, 1, images, step, frequencies, 1)
         blocks = -(-rows // BLOCK)
         numbers = 2 * (blocks + block_reach(sides[1], BLOCK, blocks)) * k * images * v
-        group = _evenly(frequencies, max(1, round(STEP_BYTES / (4 * numbers))))
+        group = even_step(frequencies, max(1, round(STEP_BYTES / (4 * numbers))))
         span = max(1, min(blocks, STEP_BYTES // (4 * columns * k * images * v)))
         return cls(size, reach, turned, planes, rows, columns, sides, BLOCK, blocks, images, 1, group, span)
 
@@ -110,6 +115,10 @@ class Frame:
     def block_frequencies(self) -> int:
         """Row-block frequencies g."""
         return self.blocks + self.block_reach
+
+    def numbers_of_lines(self, width: int) -> int:
+        """Numbers of λ̂ over columns, between the two transforms, of a row of every block; 0: there is one transform."""
+        return self.frequencies * 2 * self.blocks * (width + SPACING) if self.blocks > 1 else 0
 
     @property
     def window(self) -> int:
@@ -182,12 +191,9 @@ class Frame:
             yield slice(0, 1), slice(start, start + step.last - step.first)
             return
         blocks = len(range(start, stop, self.block))
-        for first in range(0, blocks, self.span):
-            last = min(blocks, first + self.span)
-            yield (
-                slice(first, last),
-                slice(start + first * self.block, min(stop, start + last * self.block), self.block),
-            )
+        for first, last in spans(blocks, self.span):
+            rows = slice(start + first * self.block, min(stop, start + last * self.block), self.block)
+            yield slice(first, last), rows
 
 
 @dataclass(frozen=True)
@@ -211,11 +217,6 @@ def period(columns: int, side: int) -> int:
 def block_reach(side: int, block: int, blocks: int) -> int:
     """How many blocks of this many rows (or columns) away a table of this side leads."""
     return min(blocks - 1, (side // 2 + block - 1) // block)
-
-
-def _evenly(count: int, at_a_time: int) -> int:
-    """How many at a time, so that each of as few steps as before has as many."""
-    return -(-count // -(-count // at_a_time))
 
 
 def _column_work(size: Sequence[int], reach: Sequence[int]) -> float:

@@ -73,8 +73,7 @@ def _numbers(p: Problem, fr: Frame, backward: bool) -> int:
     width, pairs = fr.images * p.v, fr.frequencies * fr.block_frequencies
     spectrum = pairs * fr.planes * fr.block * 2 * p.u * width
     space = (fr.group * fr.block_frequencies * 2 + fr.columns) * fr.step * p.k * width
-    if fr.blocks > 1:
-        space += fr.frequencies * 2 * fr.blocks * p.k * width
+    space += fr.numbers_of_lines(p.k * width)
     lines = fr.images * fr.planes * fr.rows * fr.columns * p.h
     if backward:
         return 2 * _slab(p, fr) + 2 * spectrum + space + lines * (2 * p.k + p.v)

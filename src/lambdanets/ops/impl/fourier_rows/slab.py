@@ -5,21 +5,18 @@ entries, so the product of one narrow view of it with the context rows in reach 
 j rows read the same slab. Every step works in the same space, which stays in the cache.
 """
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from lambdanets.ops.impl.fourier_rows.frame import Frame, Step
+from lambdanets.ops.impl.fourier_rows.frame import SPACING, Frame, Step
 from lambdanets.ops.impl.fourier_rows.spectra import Spectra
 from lambdanets.ops.offsets import crop_table, uncrop_table
+from lambdanets.ops.tiles import front, spans
 
 LARGE_PRODUCT = 200_000
 """Multiply-adds from which a batch of products is better added one by one than all at once through a copy."""
-
-SPACING = 16
-"""Numbers after each line over blocks; without them frequencies lie a power of two apart, in a few sets of a cache."""
 
 
 class Slab:
@@ -34,7 +31,7 @@ class Slab:
         self.numbers = self._lay_out(self.spectra.of_table(cropped))
         width = self.k * fr.images * self.v
         self._hats = query.new_empty(fr.group * fr.block_frequencies * 2 * fr.step * width)
-        self._lines = query.new_empty(fr.frequencies * 2 * fr.blocks * (width + SPACING) if fr.blocks > 1 else 0)
+        self._lines = query.new_empty(fr.numbers_of_lines(width))
         self._lambdas = query.new_empty(fr.columns * max(fr.step, fr.span) * width)
         self._spare = query.new_empty(self._lambdas.numel() // 2 if fr.is_mirrored else 0)
 
@@ -76,7 +73,7 @@ class Slab:
         fr, width = self.frame, self.k * spectrum.shape[3]
         space, spacing = (self._hats, 0) if fr.blocks == 1 else (self._lines, SPACING)
         shape = fr.frequencies * 2, fr.blocks, step.last - step.first, width + spacing
-        return space[: math.prod(shape)].view(shape)[..., :width]
+        return front(space, *shape)[..., :width]
 
     def lines(self, spectrum: Tensor, step: Step) -> Tensor:
         """λ̂ over columns, (f·c, blocks, j, k·width), of the rows of a step, from V̂ (f·g, planes, rows·c·u, width)."""
@@ -126,7 +123,7 @@ class Slab:
     def empty_lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
         """Space for what `lambdas` returns."""
         columns, rows, numbers = self.frame.columns, (blocks.stop - blocks.start) * lines.shape[2], lines.shape[3]
-        return self._lambdas[: rows * columns * numbers].view(rows, columns, numbers)
+        return front(self._lambdas, rows, columns, numbers)
 
     def lambdas(self, lines: Tensor, blocks: slice) -> Tensor:
         """The lambdas of the rows of a step in some blocks, (blocks·j, columns, k·width), from λ̂ over columns."""
@@ -146,19 +143,17 @@ class Slab:
         """Space for half the columns, if mirrored."""
         rows, columns, numbers = lambdas.shape
         half = columns // 2 if self.frame.is_mirrored else 0
-        return self._spare[: rows * half * numbers].view(rows, half, numbers)
+        return front(self._spare, rows, half, numbers)
 
     def _groups(self) -> Iterator[tuple[slice, slice]]:
         """Column frequencies f computed at a time, and the pairs f·g they stand for."""
         fr = self.frame
-        for first in range(0, fr.frequencies, fr.group):
-            last = min(fr.frequencies, first + fr.group)
+        for first, last in spans(fr.frequencies, fr.group):
             yield slice(first, last), slice(first * fr.block_frequencies, last * fr.block_frequencies)
 
     def _space(self, step: Step, pairs: slice, width: int) -> Tensor:
         """Space for λ̂ of a step, (f·g, c·j·k, width)."""
-        shape = (pairs.stop - pairs.start, 2 * (step.last - step.first) * self.k, width)
-        return self._hats[: shape[0] * shape[1] * shape[2]].view(shape)
+        return front(self._hats, pairs.stop - pairs.start, 2 * (step.last - step.first) * self.k, width)
 
     def _over_blocks(self, lines: Tensor, columns: slice) -> Tensor:
         return lines.view(self.frame.frequencies, 2 * self.frame.blocks, lines.shape[3])[columns]
