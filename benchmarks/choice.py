@@ -16,24 +16,10 @@ import torch
 from benchmarks.harness import environment, require_green, write_report
 from lambdanets.ops import Problem
 from lambdanets.ops.choice import choose
-from lambdanets.ops.tuning import measure_orders
+from lambdanets.ops.tuning import drawn_problem, measure_orders
 
-
-def random_problem(draw: random.Random) -> Problem:
-    """One or two axes in three, sides 4 … 96 log-uniform and often unequal, r 3 … global, b 1 … 16, d 64 … 512."""
-    first = round(4 * 24 ** draw.random())
-    size = (first, first if draw.random() < 0.4 else round(4 * 24 ** draw.random()))
-    widest = 2 * max(size) - 1
-    r = draw.choice([None, 3 + 2 * round((widest - 3) / 2 * draw.random() ** 2)])
-    scope = tuple(2 * side - 1 for side in size) if r is None else (r, r)
-    d, h = draw.choice([64, 128, 256, 512]), draw.choice([4, 8])
-    b = round(16 ** draw.random())
-    while b > 1 and b * d * size[0] * size[1] > 2**23:
-        b //= 2
-    return Problem(
-        b=b, h=h, k=draw.choice([8, 16, 32]), v=d // h, u=draw.choice([1, 1, 4]),
-        query_size=size, context_size=size, scope=scope, content=False,
-    )  # fmt: skip
+MOST_NUMBERS = 2**23
+"""Of the output of a problem, unless it has a single image."""
 
 
 def compare(p: Problem, seconds: float) -> tuple[float, str]:
@@ -62,7 +48,7 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     draw = random.Random(options.seed)
     lines, ratios = [], []
     for index in range(options.problems):
-        ratio, cells = compare(random_problem(draw), seconds=0.15 if options.quick else 0.4)
+        ratio, cells = compare(drawn_problem(draw, MOST_NUMBERS), seconds=0.15 if options.quick else 0.4)
         ratios.append(ratio)
         lines.append(f"| {index} | {cells} |")
         print(lines[-1], flush=True)

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from benchmarks.choice import random_problem
+from benchmarks.choice import MOST_NUMBERS
 from benchmarks.gpu_calls import release
 from benchmarks.harness import want_device
 from lambdanets.ops import Problem, measured_prices
 from lambdanets.ops.choice import ORDERS
-from lambdanets.ops.cost import Work, machine_of, total
-from lambdanets.ops.tuning import measure_orders, on_gpu
+from lambdanets.ops.cost import Prices, Work, machine_of
+from lambdanets.ops.tuning import drawn_problem, measure_orders, on_gpu
 from lambdanets.study.measuring import cpu_name
 
 Times = dict[str, tuple[float, float]]
@@ -51,7 +51,7 @@ def main(arguments: Iterable[str] = sys.argv[1:]) -> None:
     want_device(options.device)
     torch.set_num_threads(1)
     draw = random.Random(options.seed)
-    problems = [random_problem(draw) for _ in range(options.problems)]
+    problems = [drawn_problem(draw, MOST_NUMBERS) for _ in range(options.problems)]
     if options.device != "cpu":
         problems = [on_gpu(problem, options.device, getattr(torch, options.dtype)) for problem in problems]
     name = "prices" if options.device == "cpu" else f"prices_{options.device}_{options.dtype}"
@@ -112,9 +112,7 @@ def goodness(points: Sequence[Point], prices: Priced) -> str:
     """How well the orders would be chosen by these prices, on the problems they were fitted to."""
     works: dict[str, Any] = {order.NAME: vars(order).get("work") for order in ORDERS}
     ratios = sorted(
-        _ratio(
-            times, {name: [total(works[name](problem), prices[name], side == 1) for side in (0, 1)] for name in times}
-        )
+        _ratio(times, {name: [_seconds(works[name](problem), prices[name], side) for side in (0, 1)] for name in times})
         for problem, times in points
     )
     within = sum(ratio <= 1.2 for ratio in ratios)
@@ -150,6 +148,10 @@ def _fit(work: list[Work], took: list[float]) -> tuple[dict[str, float], float]:
         weights = 1 / np.sqrt(np.maximum(0.1, errors))
     error = float(np.sqrt(statistics.fmean(np.log(relative / scale @ solution) ** 2)))
     return dict(zip(kinds, solution / scale, strict=True)), error
+
+
+def _seconds(work: Work, prices: Prices, side: int) -> float:
+    return sum(prices[kind][side] * count for kind, count in work.items())
 
 
 def _without(work: Work, kinds: Collection[str]) -> Work:

@@ -7,19 +7,19 @@ import pytest
 import torch
 
 from benchmarks import prices
-from benchmarks.choice import random_problem
+from benchmarks.choice import MOST_NUMBERS
 from lambdanets.ops import measured_prices
 from lambdanets.ops.choice import ORDERS
 from lambdanets.ops.cost import is_measured
 from lambdanets.ops.explanation import Measurement
-from lambdanets.ops.tuning import on_gpu
+from lambdanets.ops.tuning import drawn_problem, on_gpu
 
 TRITON = next(order for order in ORDERS if order.NAME == "triton")
 
 
 def gpu_problems(count: int) -> list:
     draw = random.Random(5)
-    return [on_gpu(random_problem(draw)) for _ in range(count)]
+    return [on_gpu(drawn_problem(draw, MOST_NUMBERS)) for _ in range(count)]
 
 
 def as_priced(problem, seconds=0.15):

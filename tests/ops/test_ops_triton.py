@@ -14,6 +14,7 @@ from triton_cases import QUICK, SLOW
 
 from lambdanets.ops import Problem
 from lambdanets.ops.impl import triton as order
+from lambdanets.ops.impl.triton.launches import LAUNCHES, find_launch
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 
@@ -132,4 +133,4 @@ def test_launch_rows_fit_the_gpu(capability, rows, monkeypatch):
 
 def test_an_old_gpu_is_refused():
     with pytest.raises(ValueError, match=r"compute capability 7.5; .* wants 8.0 or newer"):
-        order.find_launch("output", 75, 2, 64, order.LAUNCHES)
+        find_launch("output", 75, 2, 64, LAUNCHES)

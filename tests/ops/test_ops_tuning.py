@@ -7,46 +7,88 @@ import pytest
 import torch
 
 from lambdanets.ops import Problem, apply_lambdas, cost, explain
-from lambdanets.ops.choice import ORDERS, choose
-from lambdanets.ops.cost import BUILT_IN, Pace, Profile, is_measured, load_profile
+from lambdanets.ops.choice import ORDERS, choose, orders_of
+from lambdanets.ops.cost import is_measured
 from lambdanets.ops.explanation import explain_problem
+from lambdanets.ops.impl.triton.launches import LAUNCHES
+from lambdanets.ops.launch import Launch
 from lambdanets.ops.measured_prices import MEASURED
+from lambdanets.ops.profile import BUILT_IN, Profile, load_profile
 from lambdanets.ops.tuning import (
     SLOWER,
     calibrate,
     calibration_problems,
-    fit_pace,
+    fit_factors,
     measure_orders,
     on_gpu,
     worth_measuring,
 )
+
+ROW = Launch(what="output", architecture=90, itemsize=2, columns=64, rows=64, step=16, warps=8, stages=5)
 
 
 def problem(size=(8, 8), scope=(5, 5)):
     return Problem(b=1, k=4, v=8, query_size=size, context_size=size, scope=scope, content=False)
 
 
-def test_a_fit_recovers_factor_and_overhead():
-    pairs = [(p, 2.5 * p + 1e-4) for p in (1e-4, 1e-3, 1e-2)]
-    pace = fit_pace(pairs)
-    assert pace.factor == pytest.approx(2.5)
-    assert pace.overhead == pytest.approx(1e-4)
-    assert fit_pace([(1.0, 3.0)]) == Pace(3.0)
+def test_a_fit_recovers_the_factor_of_every_kind():
+    work = ((1e-4, 1e-3), (1e-2, 1e-3), (1e-3, 1e-2), (1e-6, 0))
+    parts = [{"products": products, "moved": moved, "setup": 1e-4} for products, moved in work]
+    points = [(mine, 2 * mine["products"] + 3 * mine["moved"] + 1.5 * mine["setup"]) for mine in parts]
+    factors = fit_factors(20 * points)
+    assert factors == pytest.approx({"products": 2, "moved": 3, "setup": 1.5}, rel=0.03)
+
+
+def test_a_kind_of_which_there_is_little_goes_with_the_rest():
+    points = [({"products": p, "moved": 1e-9 * p, "never": 0.0}, 2.5 * p) for p in (1e-4, 1e-3, 1e-2)]
+    assert fit_factors(points) == pytest.approx({"products": 2.5, "moved": 2.5, "never": 2.5})
+
+
+def test_problems_may_differ_in_their_kinds_of_work():
+    points = [({"products": 1e-3}, 2e-3), ({"products": 1e-3, "blocks": 1e-3}, 4e-3)]
+    assert fit_factors(20 * points) == pytest.approx({"products": 2, "blocks": 2}, rel=0.03)
+
+
+def test_no_factor_is_negative():
+    points = [({"products": p, "setup": 1e-3}, p) for p in (1e-4, 1e-3, 1e-2, 1e-1)]
+    assert min(fit_factors(20 * points).values()) >= 0
 
 
 def test_calibration_measures_every_order_it_runs(tmp_path):
-    *_, profile = calibrate("here", [problem(), problem((9, 12), (17, 23))], seconds=0.001)
-    assert set(profile.forward) == set(profile.backward) <= {order.NAME for order in ORDERS}
-    assert len(profile.forward) >= 3
-    assert all(pace.factor > 0 and pace.overhead >= 0 for pace in profile.forward.values())
+    *_, profile = calibrate([problem(), problem((9, 12), (17, 23))], Profile("here"), seconds=0.001)
+    assert profile.machine == "here"
+    assert set(profile.factors) <= {order.NAME for order in ORDERS}
+    assert len(profile.factors) >= 3
+    for order in ORDERS:
+        if order.NAME in profile.factors:
+            kinds = profile.factors[order.NAME]
+            assert set(kinds) >= set(order.cost(problem(), False).parts)
+            assert all(min(pair) >= 0 for pair in kinds.values())
     profile.save(tmp_path / "profile.json")
     assert load_profile(str(tmp_path / "profile.json")) == profile
+
+
+def test_a_profile_that_is_right_predicts_the_measured_time():
+    p, profile = problem(), Profile("here", {"dense": {"setup": (3.0, 5.0)}})
+    dense = next(order for order in ORDERS if order.NAME == "dense")
+    for backward, factor in ((False, 3.0), (True, 5.0)):
+        known = dense.cost(p, backward)
+        more = (factor - 1) * known.parts["setup"]
+        assert profile.seconds("dense", known, backward) == pytest.approx(known.seconds + more)
+        assert BUILT_IN.seconds("dense", known, backward) == known.seconds
+
+
+def slowed(problem, *names):
+    """A profile in which all that these orders do takes very long."""
+    orders = [order for order in ORDERS if order.NAME in names]
+    factors = {order.NAME: dict.fromkeys(order.cost(problem, False).parts, (1e9, 1e9)) for order in orders}
+    return Profile("slow", factors, problem.device)
 
 
 def test_a_profile_changes_the_choice_and_not_the_result(tmp_path):
     p = problem()
     usual = choose(p).NAME
-    slow = Profile("slow", {usual: Pace(1e6)}, {usual: Pace(1e6)})
+    slow = slowed(p, usual)
     assert usual != choose(p, profile=slow).NAME
     path = tmp_path / "slow.json"
     slow.save(path)
@@ -57,7 +99,19 @@ def test_a_profile_changes_the_choice_and_not_the_result(tmp_path):
     )
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"machine": "x"}', json.dumps({"machine": "", "forward": 3})])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"machine": "x"}',
+        json.dumps({"machine": "", "factors": 3, "device": "cpu", "launches": []}),
+        json.dumps({"machine": "", "factors": {"dense": {"setup": 1}}, "device": "cpu", "launches": []}),
+        json.dumps({"machine": "", "factors": {}, "device": "cuda", "launches": [{**vars(ROW), "columns": 48}]}),
+        json.dumps({"machine": "", "factors": {}, "device": "cuda", "launches": [{**vars(ROW), "what": "all"}]}),
+        json.dumps({"machine": "", "factors": {}, "device": "cuda", "launches": [{**vars(ROW), "size": 1}]}),
+    ],
+)
 def test_what_is_no_profile_is_refused(tmp_path, text):
     path = tmp_path / "profile.json"
     path.write_text(text)
@@ -105,19 +159,34 @@ def test_only_auto_can_be_explained():
 def test_a_profile_speaks_of_its_own_kind_of_device(tmp_path):
     here, there = problem(), on_gpu(problem())
     usual, at_gpu = choose(here).NAME, choose(there).NAME
-    slow = Profile("a GPU", {usual: Pace(1e9), at_gpu: Pace(1e9)}, device="cuda")
+    slow = slowed(there, usual, at_gpu)
     assert usual == choose(here, profile=slow).NAME
     assert at_gpu != choose(there, profile=slow).NAME
     slow.save(tmp_path / "gpu.json")
     assert load_profile(str(tmp_path / "gpu.json")).device == "cuda"
     impl = f"auto:{tmp_path / 'gpu.json'}"
     assert explain_problem(here, impl).profile is BUILT_IN
-    assert "predicted for one GPU, profile: a GPU" in str(explain_problem(there, impl))
+    assert "predicted for one GPU, profile: slow" in str(explain_problem(there, impl))
 
 
-def test_a_profile_without_a_device_is_of_a_cpu(tmp_path):
-    (tmp_path / "old.json").write_text('{"machine": "old", "forward": {}, "backward": {}}')
-    assert load_profile(str(tmp_path / "old.json")).device == "cpu"
+def test_launches_of_a_profile_are_kept_and_gone_by(tmp_path):
+    there, usual = on_gpu(problem((32, 32), (23, 23))), next(order for order in ORDERS if order.NAME == "triton")
+    smaller = tuple(dataclasses.replace(row, rows=row.rows // 2) for row in LAUNCHES if row.architecture == 90)
+    profile = Profile("a GPU", device="cuda", launches=smaller)
+    profile.save(tmp_path / "gpu.json")
+    assert load_profile(str(tmp_path / "gpu.json")) == profile
+    launched = next(order for order in orders_of(profile) if order.NAME == "triton")
+    assert launched.cost(there, False).multiply_adds != usual.cost(there, False).multiply_adds
+    assert orders_of(BUILT_IN) is ORDERS
+    assert [order.NAME for order in orders_of(profile)] == [order.NAME for order in ORDERS]
+    here = choose(problem(), profile=profile)
+    assert here is choose(problem())
+
+
+def test_calibration_keeps_the_launches():
+    start = Profile("a GPU", launches=(ROW,))
+    *_, profile = calibrate([problem()], start, seconds=0.001)
+    assert profile.launches == (ROW,)
 
 
 def test_prices_measured_on_a_gpu_change_its_predictions_alone(monkeypatch):
@@ -167,7 +236,7 @@ def test_an_order_that_fails_on_a_gpu_is_left_out_with_a_warning(monkeypatch):
 
     there = dataclasses.replace(problem(), device="cuda")
     orders = {order.NAME: order for order in ORDERS}
-    monkeypatch.setattr("lambdanets.ops.tuning.worth_measuring", lambda _: [orders["dense"], orders["rows"]])
+    monkeypatch.setattr("lambdanets.ops.tuning.worth_measuring", lambda *_: [orders["dense"], orders["rows"]])
     monkeypatch.setattr("lambdanets.ops.tuning.finish", lambda _: None)
     monkeypatch.setattr("lambdanets.ops.tuning.stopwatch", lambda _: lambda call: [call(), 1e-3][1])
     tensors = measure_orders.__globals__["_tensors"](problem())
@@ -179,9 +248,10 @@ def test_an_order_that_fails_on_a_gpu_is_left_out_with_a_warning(monkeypatch):
     assert measured["dense"].forward == 1e-3
 
 
-def test_the_profile_of_a_calibration_names_the_device_of_its_problems(monkeypatch):
+def test_a_calibration_on_a_gpu_says_nothing_of_the_cpu(monkeypatch):
     there = on_gpu(problem())
     took = measure_orders(problem(), seconds=0.001)
-    monkeypatch.setattr("lambdanets.ops.tuning.measure_orders", lambda *_: took)
-    *_, profile = calibrate("there", [there, there])
+    monkeypatch.setattr("lambdanets.ops.tuning.measure_orders", lambda *_, profile: took)
+    *_, profile = calibrate([there, there], Profile("there", device="cuda"))
     assert profile.device == "cuda"
+    assert choose(problem(), profile=profile) is choose(problem())

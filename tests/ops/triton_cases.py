@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 import lambdanets.testing
-from lambdanets.ops import Problem, apply_lambdas
+from lambdanets.ops import Problem, apply_lambdas, choice
 from lambdanets.ops.impl import reference
 from lambdanets.ops.impl import triton as order
-from lambdanets.ops.impl.triton.launches import LAUNCHES, Launch, Pass
+from lambdanets.ops.impl.triton.launches import LAUNCHES
+from lambdanets.ops.launch import Launch, Pass
 from lambdanets.testing import make_inputs, output_and_gradients, relative_error, rounding
 
 FP32, BF16, FP16 = torch.float32, torch.bfloat16, torch.float16
@@ -127,7 +128,7 @@ def among_nans(tensor: Tensor, channels_last: bool) -> Tensor:
 
 def computed(case: Case, tensors: list[Tensor], cotangent: Tensor) -> list[Tensor]:
     """What the kernels make of it, each pass by itself."""
-    launch_as(case)
+    order = launched(case)
     query, value = (among_nans(tensor, case.channels_last) for tensor in tensors[:2])
     table, grad = among_nans(tensors[2], False), among_nans(cotangent.to(query.dtype), True)
     results: list[Tensor] = [order.forward(query, value, table)]
@@ -164,7 +165,7 @@ def errors_of_a_layer(case: Case) -> dict[str, tuple[float, float]]:
     Once as it is and once compiled to a single graph, through PyTorch's tracing of forward and backward.
     """
     order.why_not = lambda problem: None
-    launch_as(case)
+    choice.ORDERS = tuple(launched(case) if one is order else one for one in choice.ORDERS)
     inputs = make_inputs(case.problem, context_mask=True, dtype=case.dtype)
     exact = output_and_gradients(inputs.to(torch.float64), "reference")
     same, got = output_and_gradients(inputs, "reference"), output_and_gradients(inputs, order.NAME)
@@ -180,12 +181,12 @@ def errors_of_a_layer(case: Case) -> dict[str, tuple[float, float]]:
     }
 
 
-def launch_as(case: Case) -> None:
-    """Let the order's launches be the case's."""
+def launched(case: Case) -> order.Launched:
+    """The order by the launches of the case, as on a GPU of its architecture."""
     import lambdanets.ops.impl.triton.run as run
 
     run.architecture_of = lambda tensor: case.architecture
-    run.Maps.of.__func__.__defaults__ = (case.launches,)
+    return order.Launched(case.launches)
 
 
 def multiply_bf16_as_numbers() -> None:

@@ -9,9 +9,10 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from lambdanets.ops.cost import BUILT_IN, Cost, Profile, load_profile
+from lambdanets.ops.cost import Cost
 from lambdanets.ops.impl import convolution, dense, fourier, fourier_rows, reference, rows, scores, triton
 from lambdanets.ops.problem import Problem
+from lambdanets.ops.profile import BUILT_IN, Profile, load_profile
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -58,6 +59,13 @@ IMPLS: tuple[str, ...] = ("auto", reference.NAME, *(order.NAME for order in ORDE
 """The values of `impl=`; beside them "auto:FILE", which chooses by the profile in a file."""
 
 
+def orders_of(profile: Profile) -> tuple[Order, ...]:
+    """`ORDERS`, the fused kernels by the profile's launches if it has any."""
+    if not profile.launches:
+        return ORDERS
+    return tuple(triton.Launched(profile.launches) if order is triton else order for order in ORDERS)
+
+
 def why_not(order: Described, problem: Problem) -> str | None:
     """None if the order is able for the problem, else a sentence that says why it is not."""
     if takes_reference(problem):
@@ -69,7 +77,8 @@ def why_not(order: Described, problem: Problem) -> str | None:
 
 def choose(problem: Problem, backward: bool = False, profile: Profile = BUILT_IN) -> Order:
     """The able order with the lowest predicted time for this pass; forward and backward may differ."""
-    able, known = [order for order in ORDERS if why_not(order, problem) is None], profile.on(problem.device)
+    known = profile.on(problem.device)
+    able = [order for order in orders_of(known) if why_not(order, problem) is None]
     return min(able, key=lambda order: known.seconds(order.NAME, order.cost(problem, backward), backward))
 
 

@@ -1,10 +1,8 @@
 """What an order costs: multiply-adds and memory in the paper's letters, and the time they should take on a machine."""
 
 import functools
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 
@@ -30,18 +28,19 @@ class Cost:
     """Real multiply-adds."""
     extra_bytes: int
     """Peak memory beyond inputs and outputs."""
-    seconds: float
-    """Predicted time on the built-in machine of the problem's device: one core of a CPU like this one, or a GPU."""
+    parts: Mapping[str, float]
+    """By kind of work, predicted seconds on the built-in machine of the problem's device: a core of a CPU, or a GPU."""
+
+    @property
+    def seconds(self) -> float:
+        """Predicted time of all the work."""
+        return sum(self.parts.values())
 
 
-def total(work: Work, prices: Prices, backward: bool) -> float:
-    """Seconds that this much work of each kind takes."""
-    return sum(prices[kind][backward] * count for kind, count in work.items())
-
-
-def predicted(problem: Problem, order: str, work: Work, prices: Prices, backward: bool) -> float:
-    """Seconds of the work by the prices measured on the problem's kind of machine; by those given where none were."""
-    return total(work, {**prices, **MEASURED.get(machine_of(problem), {}).get(order, {})}, backward)
+def predicted(problem: Problem, order: str, work: Work, prices: Prices, backward: bool) -> dict[str, float]:
+    """Seconds of each kind of work by the prices measured on the problem's kind of machine, or else by those given."""
+    known = {**prices, **MEASURED.get(machine_of(problem), {}).get(order, {})}
+    return {kind: known[kind][backward] * count for kind, count in work.items()}
 
 
 def machine_of(problem: Problem) -> tuple[str, int]:
@@ -59,58 +58,3 @@ def _cpu() -> str:
 def is_measured(problem: Problem) -> bool:
     """Whether the built-in prices were measured on the problem's kind of device, in numbers as wide as its own."""
     return problem.device == "cpu" or machine_of(problem) in MEASURED
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How a machine's time for one pass of an order follows from the built-in prediction."""
-
-    factor: float = 1.0
-    """Seconds a predicted second, above 0."""
-    overhead: float = 0.0
-    """Seconds a call, 0 or more."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A device's paces by order and pass; the choice is a pure function of the problem and of this."""
-
-    machine: str = "built-in"
-    """Where it was measured."""
-    forward: Mapping[str, Pace] = field(default_factory=dict)
-    backward: Mapping[str, Pace] = field(default_factory=dict)
-    device: str = "cpu"
-    """The kind of device that it is of, and the only one it says anything about."""
-
-    def on(self, device: str) -> "Profile":
-        """What to predict by on a kind of device: this profile, or the built-in one if this is of another kind."""
-        return self if device == self.device else BUILT_IN
-
-    def seconds(self, order: str, cost: Cost, backward: bool) -> float:
-        """Predicted time of one pass of the named order."""
-        pace = (self.backward if backward else self.forward).get(order, Pace())
-        return pace.factor * cost.seconds + pace.overhead
-
-    def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
-
-
-BUILT_IN = Profile()
-
-
-@functools.lru_cache(maxsize=8)
-def load_profile(path: str) -> Profile:
-    """The profile that `lambdanets tune` wrote to this file.
-
-    Raises:
-        ValueError: there is no such file, or it holds no profile.
-    """
-    try:
-        stored = json.loads(Path(path).read_text())
-        passes = [{name: Pace(**pace) for name, pace in stored[side].items()} for side in ("forward", "backward")]
-        return Profile(str(stored["machine"]), *passes, device=str(stored.get("device", "cpu")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"got the profile {path!r}, which cannot be read as one ({error}); write one with `lambdanets tune --out`"
-        ) from error

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambdanets.ops.choice import ORDERS, Described, choose, profile_of, takes_reference, why_not
-from lambdanets.ops.cost import BUILT_IN, Profile, is_measured
+from lambdanets.ops.choice import Described, choose, orders_of, profile_of, takes_reference, why_not
+from lambdanets.ops.cost import is_measured
 from lambdanets.ops.impl import reference
 from lambdanets.ops.problem import Problem
+from lambdanets.ops.profile import BUILT_IN, Profile
 
 CONTENT = "content"
 """What `chosen` says where there is no position part, and so no order."""
@@ -51,12 +52,12 @@ class Explanation:
             f"{'order':<13}{'auto':<9}{'GMAC':>8} {'ms':>8} {'GMAC':>8} {'ms':>8} {'MiB':>8}"
             f"{self._measured_head()}  able?",
         ]
-        described: tuple[Described, ...] = (reference, *ORDERS)
+        described: tuple[Described, ...] = (reference, *orders_of(self.profile))
         lines += [self._row(order) for order in described]
         if self.chosen == CONTENT:
             lines.append("auto computes the content part alone: without a table no order is needed")
         lines.append(f"predicted for one {'core' if p.device == 'cpu' else 'GPU'}, profile: {self.profile.machine}")
-        if not is_measured(p) and not self.profile.forward:
+        if not is_measured(p) and not self.profile.factors:
             lines.append("no times of a GPU are known: triton's are assumed, those of the others are a CPU core's")
         return "\n".join(lines)
 

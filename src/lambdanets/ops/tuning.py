@@ -1,23 +1,27 @@
 """Measure the orders on this machine: for one problem, or to make the profile that "auto:FILE" chooses by.
 
 Times are medians of interleaved runs, by the `stopwatch` of the problem's device; a profile corrects the built-in
-predictions of every order and pass by a factor and an overhead, fitted by least squares of relative errors.
+predictions by a factor for every order, pass and kind of work, fitted by least squares of relative errors.
 """
 
+import itertools
+import math
+import random
 import statistics
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from lambdanets.ops.choice import ORDERS, Order, why_not
-from lambdanets.ops.cost import Pace, Profile, is_measured
+from lambdanets.ops.choice import Order, orders_of, why_not
+from lambdanets.ops.cost import is_measured
 from lambdanets.ops.explanation import Measurement
 from lambdanets.ops.layout import in_layout
 from lambdanets.ops.memory import extra_bytes
 from lambdanets.ops.problem import Problem
+from lambdanets.ops.profile import BUILT_IN, Factors, Profile
 from lambdanets.ops.stopwatch import Stopwatch, finish, stopwatch
 
 SLOWER = 12
@@ -28,21 +32,43 @@ GPU_BATCH = 16
 """Images that problems have on a GPU for each one that they have on a CPU."""
 HOPELESS = 10
 """Calls that take this many times what they may take in all are not repeated."""
+LIKENESS = 1
+"""How much it counts that a kind of work differs from its whole order: as so many problems mispredicted by as much."""
+CALIBRATION_PROBLEMS, CALIBRATION_NUMBERS, CALIBRATION_SEED = 40, 2**20, 77
+"""How many make a profile, how many numbers their outputs have at most, and what they are drawn from."""
 Calls = dict[tuple[str, bool], Callable[[], object]]
 """(order, backward) → that pass."""
+Point = tuple[Mapping[str, float], float]
+"""Predicted seconds by kind of work, and the measured seconds, of one pass of one problem."""
 
 
 def calibration_problems(device: str = "cpu") -> tuple[Problem, ...]:
-    """Problems of many sizes and windows, small enough to be measured together in a minute or two; bf16 on a GPU."""
-    maps = ((7, 7), (14, 14), (10, 23), (28, 28), (40, 24), (48, 48), (6, 80))
-    problems = []
-    for index, size in enumerate(maps):
-        for r in (3, 7, 15, 2 * max(size) - 1):
-            k, v, u = ((16, 64, 1), (8, 32, 1), (16, 16, 4))[(index + r) % 3]
-            b = max(1, min(16, 6000 // (size[0] * size[1] * u)))
-            scope = (r, r)
-            problems.append(Problem(b=b, k=k, v=v, u=u, query_size=size, context_size=size, scope=scope, content=False))
+    """Forty drawn problems, always the same, none of them large; in bf16 on a GPU."""
+    draw = random.Random(CALIBRATION_SEED)
+    drawn = (drawn_problem(draw, CALIBRATION_NUMBERS) for _ in itertools.count())
+    small = (problem for problem in drawn if problem.b * problem.n * problem.h * problem.v <= CALIBRATION_NUMBERS)
+    problems = itertools.islice(small, CALIBRATION_PROBLEMS)
     return tuple(problem if device == "cpu" else on_gpu(problem, device) for problem in problems)
+
+
+def drawn_problem(draw: random.Random, most_numbers: int) -> Problem:
+    """One or two axes in three, sides 4 … 96 log-uniform and often unequal, r 3 … global, b 1 … 16, d 64 … 512.
+
+    The batch is halved until the output has so many numbers at most, or one image.
+    """
+    first = round(4 * 24 ** draw.random())
+    size = (first, first if draw.random() < 0.4 else round(4 * 24 ** draw.random()))
+    widest = 2 * max(size) - 1
+    r = draw.choice([None, 3 + 2 * round((widest - 3) / 2 * draw.random() ** 2)])
+    scope = tuple(2 * side - 1 for side in size) if r is None else (r, r)
+    d, h = draw.choice([64, 128, 256, 512]), draw.choice([4, 8])
+    b = round(16 ** draw.random())
+    while b > 1 and b * d * size[0] * size[1] > most_numbers:
+        b //= 2
+    return Problem(
+        b=b, h=h, k=draw.choice([8, 16, 32]), v=d // h, u=draw.choice([1, 1, 4]),
+        query_size=size, context_size=size, scope=scope, content=False,
+    )  # fmt: skip
 
 
 def on_gpu(problem: Problem, device: str = "cuda", dtype: torch.dtype = torch.bfloat16) -> Problem:
@@ -50,14 +76,16 @@ def on_gpu(problem: Problem, device: str = "cuda", dtype: torch.dtype = torch.bf
     return replace(problem, b=GPU_BATCH * problem.b, device=device, dtype=dtype)
 
 
-def measure_orders(problem: Problem, seconds: float = 0.5, *, memory: bool = False) -> dict[str, Measurement]:
+def measure_orders(
+    problem: Problem, seconds: float = 0.5, *, memory: bool = False, profile: Profile = BUILT_IN
+) -> dict[str, Measurement]:
     """Forward and backward of every able order that is worth running, each for about `seconds`; memory if asked.
 
     On a GPU an order that fails, for want of memory say, is left out with a warning.
     """
     query, value, table, grad = _tensors(problem)
     calls: Calls = {}
-    for order in worth_measuring(problem):
+    for order in worth_measuring(problem, profile):
         mine: Calls = {
             (order.NAME, False): lambda o=order: o.forward(query, value, table),
             (order.NAME, True): lambda o=order: o.backward(grad, query, value, table, (True, True, True)),
@@ -89,9 +117,9 @@ def _runs(calls: Calls, problem: Problem) -> bool:
     return True
 
 
-def worth_measuring(problem: Problem) -> list[Order]:
+def worth_measuring(problem: Problem, profile: Profile = BUILT_IN) -> list[Order]:
     """The able orders whose predictions are neither too large nor, where such were measured, hopelessly slow."""
-    able = [order for order in ORDERS if why_not(order, problem) is None]
+    able = [order for order in orders_of(profile.on(problem.device)) if why_not(order, problem) is None]
     costs = {order.NAME: [order.cost(problem, backward) for backward in (False, True)] for order in able}
     best = min(sum(cost.seconds for cost in both) for both in costs.values()) if costs else 0
     slowest = SLOWER * best if is_measured(problem) else float("inf")
@@ -103,40 +131,48 @@ def worth_measuring(problem: Problem) -> list[Order]:
     ]
 
 
-def calibrate(machine: str, problems: Sequence[Problem], seconds: float = 0.15) -> Iterator[Profile]:
-    """The profile of the problems' device after each of them, the last one being the result; one thread is used."""
+def calibrate(problems: Sequence[Problem], start: Profile, seconds: float = 0.15) -> Iterator[Profile]:
+    """The profile with factors after each of the problems, the last one being the result; one thread is used.
+
+    Its launches are those of the profile to start from, and orders are measured by them.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    points: dict[tuple[str, bool], list[tuple[float, float]]] = {}
+    points: dict[tuple[str, bool], list[Point]] = {}
     try:
         for problem in problems:
-            for name, measured in measure_orders(problem, seconds).items():
-                order = next(order for order in ORDERS if name == order.NAME)
+            orders = {order.NAME: order for order in orders_of(start)}
+            for name, measured in measure_orders(problem, seconds, profile=start).items():
                 for backward, took in ((False, measured.forward), (True, measured.backward)):
-                    points.setdefault((name, backward), []).append((order.cost(problem, backward).seconds, took))
-            yield _fit(machine, problem.device, points)
+                    points.setdefault((name, backward), []).append((orders[name].cost(problem, backward).parts, took))
+            yield replace(start, factors=_all_factors(points))
     finally:
         torch.set_num_threads(threads)
 
 
-def _fit(machine: str, device: str, points: dict[tuple[str, bool], list[tuple[float, float]]]) -> Profile:
-    paces = {key: fit_pace(pairs) for key, pairs in points.items()}
-    forward, backward = ({name: pace for (name, back), pace in paces.items() if back is side} for side in (False, True))
-    return Profile(machine, forward, backward, device)
+def _all_factors(points: Mapping[tuple[str, bool], Sequence[Point]]) -> dict[str, Factors]:
+    fitted = {key: fit_factors(mine) for key, mine in points.items()}
+    return {
+        name: {kind: (factor, fitted[name, True][kind]) for kind, factor in fitted[name, False].items()}
+        for name, backward in fitted
+        if not backward
+    }
 
 
-def fit_pace(pairs: Sequence[tuple[float, float]]) -> Pace:
-    """The factor and overhead, neither negative, that bring predicted seconds closest to the measured, relatively."""
-    slopes = [predicted / took for predicted, took in pairs]
-    inverses = [1 / took for _, took in pairs]
-    aa, bb = sum(a * a for a in slopes), sum(b * b for b in inverses)
-    ab, a1, b1 = sum(a * b for a, b in zip(slopes, inverses, strict=True)), sum(slopes), sum(inverses)
-    determinant = aa * bb - ab * ab
-    if determinant > 1e-9 * aa * bb:
-        factor, overhead = (a1 * bb - b1 * ab) / determinant, (b1 * aa - a1 * ab) / determinant
-        if factor > 0 and overhead >= 0:
-            return Pace(factor, overhead)
-    return Pace(a1 / aa)
+def fit_factors(points: Sequence[Point]) -> dict[str, float]:
+    """By kind of work the factor, none negative, that brings predictions closest to the measured times, relatively.
+
+    Each is held near the one common factor that fits best: a kind of which the problems have little keeps to that.
+    """
+    from scipy.optimize import nnls  # slow to import, and only a profile needs it
+
+    kinds = list(dict.fromkeys(kind for parts, _ in points for kind in parts))
+    shares = torch.tensor([[parts.get(kind, 0) / took for kind in kinds] for parts, took in points]).double()
+    sums = shares.sum(1)
+    common = float(sums.sum() / sums.square().sum())
+    near = math.sqrt(LIKENESS) * torch.eye(len(kinds), dtype=torch.float64)
+    left, right = torch.cat([common * shares, near]), torch.cat([torch.ones_like(sums), near.sum(0)])
+    return {kind: common * float(factor) for kind, factor in zip(kinds, nnls(left, right)[0], strict=True)}
 
 
 def _tensors(p: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -33,7 +33,7 @@ def cost(problem: Problem, backward: bool) -> Cost:
     pairs = p.k * p.u * p.n * p.m * (p.b if p.pair_mask == "explicit" or p.pair_mask == "causal" else 1)
     numbers = pairs + p.b * p.n * p.k * p.v
     multiply_adds *= 3 if backward else 1
-    return Cost(multiply_adds, numbers * p.itemsize, seconds=multiply_adds * SECONDS)
+    return Cost(multiply_adds, numbers * p.itemsize, {"multiply-adds": multiply_adds * SECONDS})
 
 
 def apply(

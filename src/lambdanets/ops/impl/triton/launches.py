@@ -6,36 +6,11 @@ which the tests read from the compiled code. Which of two such rows is faster on
 
 import functools
 import math
-from dataclasses import dataclass
-from typing import Literal
 
-Pass = Literal["output", "query", "value", "table"]
-"""The output, and the gradients of q, V and R."""
-
+from lambdanets.ops.launch import Launch, Pass
 
 PROGRAMS, LEAST_STEPS = 528, 8
 """Programs that the gradient of R is cut into, about: four for each multiprocessor of an H100. Its steps, at least."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launch:
-    """One row of the table."""
-
-    what: Pass
-    architecture: int
-    """Compute capability this row is for, and newer ones without a row: 80, 90."""
-    itemsize: int
-    """Bytes of a number: 2 or 4."""
-    least_columns: int = 0
-    """For so many columns from here on: b·v; v where a program takes one image, for the gradients of V and R."""
-    columns: int
-    """Of a program, each a value channel of an image."""
-    rows: int
-    """Of a program: positions × keys; for the gradient of V positions × u."""
-    step: int
-    """Products summed at a time; for the gradient of R the offsets of a program."""
-    warps: int
-    stages: int
 
 
 def _rows(what: Pass, architecture: int, itemsize: int, *sizes: tuple[int, int, int, int, int, int]) -> list[Launch]:

@@ -11,9 +11,6 @@ import torch
 from torch import Tensor
 
 from lambdanets.ops.impl.triton.launches import (
-    LAUNCHES,
-    Launch,
-    Pass,
     channel_tile,
     column_tile,
     context_tile,
@@ -32,6 +29,7 @@ from lambdanets.ops.impl.triton.launches import (
 from lambdanets.ops.impl.triton.table import expand_kernel, fold_kernel, table_gradient_kernel
 from lambdanets.ops.impl.triton.values import value_gradient_kernel
 from lambdanets.ops.impl.triton.window import output_kernel, query_gradient_kernel
+from lambdanets.ops.launch import Launch, Pass
 from lambdanets.ops.offsets import crop_table, uncrop_table
 
 EXPANDED, FOLDED = 1024, 256
@@ -69,13 +67,13 @@ class Maps:
     """(b, Y, X, u, v)"""
     table: Tensor
     """(k, u, *R), cropped to what some pair reaches."""
-    launches: tuple[Launch, ...] = LAUNCHES
-    architecture: int = 80
+    launches: tuple[Launch, ...]
+    architecture: int
     calls: list[Call] = field(default_factory=list)
     """What was launched so far."""
 
     @classmethod
-    def of(cls, query: Tensor, value: Tensor, table: Tensor, launches: tuple[Launch, ...] = LAUNCHES) -> "Maps":
+    def of(cls, query: Tensor, value: Tensor, table: Tensor, launches: tuple[Launch, ...]) -> "Maps":
         """From a query (b, h, k, Y, X), a value (b, v, u, Y, X) and a table (k, u, *R)."""
         return cls(
             query.permute(0, 3, 4, 1, 2).contiguous(),
