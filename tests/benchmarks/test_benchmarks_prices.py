@@ -12,6 +12,7 @@ from lambdanets.ops import measured_prices
 from lambdanets.ops.choice import ORDERS
 from lambdanets.ops.cost import is_measured
 from lambdanets.ops.explanation import Measurement
+from lambdanets.ops.impl.triton.pricing import PRICES
 from lambdanets.ops.tuning import drawn_problem, on_gpu
 
 TRITON = next(order for order in ORDERS if order.NAME == "triton")
@@ -47,7 +48,7 @@ def test_a_fit_to_predicted_times_finds_their_prices(
     points = prices.measured(gpu_problems(24), tmp_path / "m.jsonl")
     fitted = prices.fitted(points)
     assert set(fitted) == {order.NAME for order in ORDERS}
-    for kind, (forward, backward) in vars(TRITON)["PRICES"][2].items():
+    for kind, (forward, backward) in PRICES[2].items():
         assert fitted["triton"][kind][0] == pytest.approx(forward, rel=0.02)
         if kind != "products":  # backward, they and the gradients' products tell the same
             assert fitted["triton"][kind][1] == pytest.approx(backward, rel=0.5)

@@ -74,9 +74,9 @@ def test_launch_rows_that_were_found_are_in_the_profile(
 
     def find(rows: tuple[Launch, ...], device: str, minutes: float, timed: object) -> Iterator[object]:
         asked.append(minutes)
-        yield search.Found(replace(rows[0], stages=5), 0.5)
+        yield search.Found(replace(rows[0], stages=5), 0.5, 7)
         assert load_profile(str(path)).launches == (replace(rows[0], stages=5), *rows[1:])  # kept by now
-        yield from (search.Found(row, 1.0) for row in rows[1:])
+        yield from (search.Found(row) for row in rows[1:])
 
     path = tmp_path / "profile.json"
     gpu.setattr(search, "search_launches", find)
@@ -86,7 +86,9 @@ def test_launch_rows_that_were_found_are_in_the_profile(
     assert asked == [3]
     assert profile.launches == (replace(rows[0], stages=5), *rows[1:])
     assert profile.device == "cuda"
-    assert "× 0.50" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "× 0.50" in printed
+    assert "tried 7 rows" in printed
 
 
 def test_without_minutes_and_without_triton_the_built_in_rows_stand(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,10 +126,46 @@ def test_cost_counts_the_box_of_a_tile_and_no_edges():
 @needs_triton
 @pytest.mark.parametrize(("capability", "rows"), [((8, 6), 86), ((9, 0), 90), ((10, 0), 100), ((12, 0), 80)])
 def test_launch_rows_fit_the_gpu(capability, rows, monkeypatch):
-    from lambdanets.ops.impl.triton.run import architecture_of
+    from lambdanets.ops.impl.triton.run import built_in_for, capability_of
 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert architecture_of(SimpleNamespace(device=torch.device("cuda"))) == rows
+    found = capability_of(SimpleNamespace(device=torch.device("cuda")))
+    assert found == 10 * capability[0] + capability[1]
+    assert built_in_for(found) == rows
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("change", "capability", "is_used"),
+    [
+        ({}, 86, True),
+        ({}, 80, False),
+        ({}, 90, False),
+        ({"h": 8}, 86, False),
+        ({"k": 32}, 86, False),
+        ({"u": 2}, 86, False),
+    ],
+    ids=["as searched", "an older GPU", "a newer GPU", "heads", "keys", "depths"],
+)
+def test_rows_of_a_profile_are_used_where_they_were_searched_and_nowhere_else(change, capability, is_used, monkeypatch):
+    """What fits one GPU, and one kind of layer, need not fit another."""
+    from lambdanets.ops.impl.triton import run
+
+    p = Problem(**{**PROBLEM, **change})
+    found = tuple(replace(row, rows=16, architecture=86) for row in LAUNCHES if row.architecture == 80)
+    query, value = torch.empty(2, p.h, p.k, 8, 8, device="meta"), torch.empty(2, 8, p.u, 8, 8, device="meta")
+    table, taken = torch.empty(p.k, p.u, 7, 7, device="meta"), []
+    monkeypatch.setattr(run, "capability_of", lambda tensor: capability)
+    monkeypatch.setattr(run, "find_launch", lambda *asked: taken.append(asked) or find_launch(*asked))
+    launched = order.Launched(found)
+    output = launched.forward(query, value, table)
+    launched.backward(output, query, value, table, (True, True, True))
+    assert len(taken) == 4
+    for _, architecture, _, _, rows in taken:
+        assert (rows is found) == is_used
+        assert architecture == capability
+    at_gpu = Problem(**{**PROBLEM, **change, "device": "cuda"})
+    assert (launched.cost(at_gpu, True) != order.cost(at_gpu, True)) == (not {"h", "k", "u"} & set(change))
 
 
 def test_an_old_gpu_is_refused():

@@ -3,6 +3,7 @@
 Read from the cubin by the tools that Triton brings: registers spilled, shared memory, tensor-core instructions.
 """
 
+import math
 import re
 import subprocess
 from dataclasses import replace
@@ -105,6 +106,32 @@ def test_the_output_is_formed_on_tensor_cores(architecture, cold):
     sizes = {"b": 2, "h": 4, "k": 16, "v": 64, "u": 1, "dtype": torch.bfloat16}
     for call in calls("output", architecture, LAUNCHES, **sizes, size=(32, 32), scope=(23, 23)):
         check(call, architecture, cold)
+
+
+def main_loop(code):
+    """The instructions of the shortest loop that holds products, without their predicates."""
+    found = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?(\S.*?)\s*;", code)
+    lines = [(int(address, 16), instruction) for address, instruction in found]
+    ends = [(int(to, 16), at) for at, line in lines for to in re.findall(r"^BRA.*?(0x[0-9a-f]+)", line)]
+    loops = [[line for at, line in lines if first <= at <= last] for first, last in ends if first < last]
+    return min((loop for loop in loops if any("HGMMA" in line for line in loop)), key=len)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("what", "share"), [("output", 0.6), ("query", 0.7), ("value", 1.2), ("table", 0.9)])
+def test_what_counts_offsets_keeps_no_tensor_core_waiting(what, share, cold):
+    """Cycles to issue a step of the loop, one a scheduler, over those of its products, 2048 multiply-adds each.
+
+    Of V's gradient a program is so small that others have to be at work beside it; that is what its registers allow.
+    """
+    sizes = {"b": 64, "h": 4, "k": 16, "v": 64, "u": 1, "dtype": torch.bfloat16}
+    made = calls(what, 90, LAUNCHES, **sizes, size=(32, 32), scope=(23, 23))
+    call = next(call for call in made if "PRECISION" in call.constants)
+    loop = main_loop(machine_code(compiled(call, 90), cold))
+    sides = re.findall(r"HGMMA\.(\d+)x(\d+)x(\d+)", "\n".join(loop))
+    products = sum(math.prod(map(int, three)) for three in sides)  # of four warps, one on each scheduler
+    assert len(loop) <= share * products / 2048
 
 
 @pytest.mark.slow

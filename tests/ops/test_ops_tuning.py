@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from lambdanets.ops.launch import Launch
 from lambdanets.ops.measured_prices import MEASURED
 from lambdanets.ops.profile import BUILT_IN, Profile, load_profile
 from lambdanets.ops.tuning import (
+    LIKENESS_OF_GUESSES,
     SLOWER,
     calibrate,
     calibration_problems,
@@ -47,6 +49,17 @@ def test_a_kind_of_which_there_is_little_goes_with_the_rest():
 def test_problems_may_differ_in_their_kinds_of_work():
     points = [({"products": 1e-3}, 2e-3), ({"products": 1e-3, "blocks": 1e-3}, 4e-3)]
     assert fit_factors(20 * points) == pytest.approx({"products": 2, "blocks": 2}, rel=0.03)
+
+
+def test_guessed_prices_may_be_wrong_by_different_powers_of_ten():
+    """As those of a CPU are of a GPU: products 1/1000, steps 1/5, forty problems."""
+    draw = random.Random(0)
+    parts = [{"products": 10 ** -draw.uniform(1, 5), "steps": 10 ** -draw.uniform(3, 5)} for _ in range(40)]
+    points = [(mine, mine["products"] / 1000 + mine["steps"] / 5) for mine in parts]
+    factors = fit_factors(points, LIKENESS_OF_GUESSES)
+    off = [sum(factors[kind] * mine[kind] for kind in mine) / took for mine, took in points]
+    assert 0.8 < min(off) <= max(off) < 1.25
+    assert min(sum(fit_factors(points)[kind] * mine[kind] for kind in mine) / took for mine, took in points) < 0.5
 
 
 def test_no_factor_is_negative():
@@ -107,6 +120,10 @@ def test_a_profile_changes_the_choice_and_not_the_result(tmp_path):
         '{"machine": "x"}',
         json.dumps({"machine": "", "factors": 3, "device": "cpu", "launches": []}),
         json.dumps({"machine": "", "factors": {"dense": {"setup": 1}}, "device": "cpu", "launches": []}),
+        json.dumps({"machine": "", "factors": {"dense": {"setup": [1, -1]}}, "device": "cpu", "launches": []}),
+        json.dumps(
+            {"machine": "", "factors": {"dense": {"setup": [1, float("nan")]}}, "device": "cpu", "launches": []}
+        ),
         json.dumps({"machine": "", "factors": {}, "device": "cuda", "launches": [{**vars(ROW), "columns": 48}]}),
         json.dumps({"machine": "", "factors": {}, "device": "cuda", "launches": [{**vars(ROW), "what": "all"}]}),
         json.dumps({"machine": "", "factors": {}, "device": "cuda", "launches": [{**vars(ROW), "size": 1}]}),
@@ -170,7 +187,8 @@ def test_a_profile_speaks_of_its_own_kind_of_device(tmp_path):
 
 
 def test_launches_of_a_profile_are_kept_and_gone_by(tmp_path):
-    there, usual = on_gpu(problem((32, 32), (23, 23))), next(order for order in ORDERS if order.NAME == "triton")
+    there = dataclasses.replace(on_gpu(problem((32, 32), (23, 23))), k=16)
+    usual = next(order for order in ORDERS if order.NAME == "triton")
     smaller = tuple(dataclasses.replace(row, rows=row.rows // 2) for row in LAUNCHES if row.architecture == 90)
     profile = Profile("a GPU", device="cuda", launches=smaller)
     profile.save(tmp_path / "gpu.json")

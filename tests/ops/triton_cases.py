@@ -6,10 +6,12 @@ prints one line of JSON a case: how far every result is from float64, and how fa
 imported whether it interprets, so a process that compiles cannot.
 """
 
+import functools
 import json
 import sys
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -128,13 +130,13 @@ def among_nans(tensor: Tensor, channels_last: bool) -> Tensor:
 
 def computed(case: Case, tensors: list[Tensor], cotangent: Tensor) -> list[Tensor]:
     """What the kernels make of it, each pass by itself."""
-    order = launched(case)
+    as_on_a_gpu(case)
     query, value = (among_nans(tensor, case.channels_last) for tensor in tensors[:2])
     table, grad = among_nans(tensors[2], False), among_nans(cotangent.to(query.dtype), True)
-    results: list[Tensor] = [order.forward(query, value, table)]
+    results: list[Tensor] = [order.forward(query, value, table, case.launches)]
     for needed in range(3):
         needs = (needed == 0, needed == 1, needed == 2)
-        gradients = order.backward(grad, query, value, table, needs)
+        gradients = order.backward(grad, query, value, table, needs, case.launches)
         assert [gradient is not None for gradient in gradients] == list(needs)
         results += [gradient for gradient in gradients if gradient is not None]
     return results
@@ -165,7 +167,8 @@ def errors_of_a_layer(case: Case) -> dict[str, tuple[float, float]]:
     Once as it is and once compiled to a single graph, through PyTorch's tracing of forward and backward.
     """
     order.why_not = lambda problem: None
-    choice.ORDERS = tuple(launched(case) if one is order else one for one in choice.ORDERS)
+    as_on_a_gpu(case)
+    choice.ORDERS = (SimpleNamespace(**{**vars(order), **by(case.launches)}),)
     inputs = make_inputs(case.problem, context_mask=True, dtype=case.dtype)
     exact = output_and_gradients(inputs.to(torch.float64), "reference")
     same, got = output_and_gradients(inputs, "reference"), output_and_gradients(inputs, order.NAME)
@@ -181,12 +184,16 @@ def errors_of_a_layer(case: Case) -> dict[str, tuple[float, float]]:
     }
 
 
-def launched(case: Case) -> order.Launched:
-    """The order by the launches of the case, as on a GPU of its architecture."""
+def as_on_a_gpu(case: Case) -> None:
+    """Let the order take the CPU for a GPU of the case's architecture."""
     import lambdanets.ops.impl.triton.run as run
 
-    run.architecture_of = lambda tensor: case.architecture
-    return order.Launched(case.launches)
+    run.capability_of = lambda tensor: case.architecture
+
+
+def by(launches: tuple[Launch, ...]) -> dict[str, Any]:
+    """Both passes of the order by these rows."""
+    return {name: functools.partial(getattr(order, name), launches=launches) for name in ("forward", "backward")}
 
 
 def multiply_bf16_as_numbers() -> None:

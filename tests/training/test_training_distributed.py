@@ -26,7 +26,7 @@ from lambdanets.training.folder import RunFolder
 from lambdanets.training.host import Watcher
 from lambdanets.training.journal import read_journal
 from lambdanets.training.override import with_assignments
-from lambdanets.training.run import begin_run, finish_run, prepare_run, resume_run, train_run
+from lambdanets.training.run import Run, begin_run, finish_run, prepare_run, resume_run, train_run
 
 pytestmark = pytest.mark.timeout(900)
 SAMPLES = 1287
@@ -53,19 +53,27 @@ STAGES = ((3, 8), (2, 13), (1, 17), (2, 26))
 
 
 def train_part(ranks: Ranks, path: Path, settings: list[str], until: int) -> None:
-    """Begin or resume the run in a folder and train it up to a step; judge it at its end."""
-    run = prepare_run(with_assignments(find_recipe("digits"), [*QUICK, *settings]), ranks)
+    """Begin or resume the run in a folder and train it up to a step; not judged, which takes longer than training."""
+    train_until(prepare(ranks, settings), ranks, path, until)
+
+
+def prepare(ranks: Ranks, settings: list[str]) -> Run:
+    """The recipe `digits` with these settings."""
+    return prepare_run(with_assignments(find_recipe("digits"), [*QUICK, *settings]), ranks)
+
+
+def train_until(run: Run, ranks: Ranks, path: Path, until: int) -> bool:
+    """Begin or resume a run in a folder; whether its end was reached."""
     folder = RunFolder(path)
     if ranks.from_first(folder.config.exists):  # the first process writes it when it begins
         resume_run(run, folder)
     else:
         begin_run(run, path)
-    if train_run(run, folder, Watcher(stop=lambda: run.state.step >= until)):
-        finish_run(run, folder)
+    return train_run(run, folder, Watcher(stop=lambda: run.state.step >= until))
 
 
 def train_simple(ranks: Ranks, path: Path, settings: list[str], until: int, norm: bool) -> None:
-    """The same with a small network, with BatchNorm or without; each process writes down what it was given."""
+    """The same with a small network, with BatchNorm or without, judged; each process writes down what it was given."""
     given = path.with_name(f"{path.name}-until-{until}-rank-{ranks.rank}.jsonl")
 
     def recording(make: Any, requests: Callable[[int], Iterator[Any]], first: int, *rest: Any, **more: Any) -> Any:
@@ -81,7 +89,9 @@ def train_simple(ranks: Ranks, path: Path, settings: list[str], until: int, norm
                 yield batch
 
     with small_network(norm), patch.object(shares, "load_batches", recording):
-        train_part(ranks, path, settings, until)
+        run = prepare(ranks, settings)
+        if train_until(run, ranks, path, until):
+            finish_run(run, RunFolder(path))
 
 
 def small_network(norm: bool) -> Any:
@@ -98,9 +108,8 @@ def judge(ranks: Ranks, path: Path) -> None:
     """What one network is found to be worth, with batches of several sizes."""
     found = []
     for size in (2 * ranks.count, 7, 64):
-        settings = [*QUICK, f"batch_size={size}", "precision.dtype=float64"]
         with small_network(norm=True):
-            run = prepare_run(with_assignments(find_recipe("digits"), settings), ranks)
+            run = prepare(ranks, [f"batch_size={size}", "precision.dtype=float64"])
         found.append(run.task.evaluate(run.state.model))
     if ranks.is_first:
         path.write_text(json.dumps(found))
@@ -155,7 +164,6 @@ def numbers(path: Path, *names: str) -> torch.Tensor:
     """Those of every step."""
     records = [record for record in read_journal(RunFolder(path).metrics) if record["event"] == "step"]
     assert [record["step"] for record in records] == list(range(1, len(records) + 1))
-    assert RunFolder(path).result.exists()
     return torch.tensor([[float(record[name] or 0) for name in names] for record in records], dtype=torch.float64)
 
 
@@ -181,12 +189,14 @@ def test_two_processes_have_the_losses_of_one(root: Path, dtype: str, tolerance:
 
 def test_a_run_goes_on_with_another_number_of_processes(root: Path) -> None:
     expected, found = (numbers(root / f"resumed-{name}", "loss", "gradient_norm") for name in ("no", "yes"))
+    assert len(found) == 12
     assert largest_difference(found, expected) <= 1e-10
 
 
 def test_parts_of_a_step_are_the_same_samples_on_any_number_of_processes(root: Path) -> None:
     """Four at once on one process are two at once on two: the norms see the same four either way."""
     expected, found = (numbers(root / f"parts-{count}", "loss", "gradient_norm") for count in (1, 2))
+    assert len(found) == 12
     assert largest_difference(found, expected) <= 1e-10
 
 
@@ -194,6 +204,7 @@ def test_parts_of_a_step_are_the_same_samples_on_any_number_of_processes(root: P
 def test_the_number_of_processes_may_change_three_times(root: Path, name: str, tolerance: float) -> None:
     expected, found = (numbers(root / f"{name}-{how}", "loss", "gradient_norm") for how in ("fixed", "changing"))
     assert len(found) == 26
+    assert all(RunFolder(root / f"{name}-{how}").result.exists() for how in ("fixed", "changing"))
     assert largest_difference(found, expected) <= tolerance
 
 

@@ -23,7 +23,8 @@ def tune(
 ) -> None:
     """Measure every contraction order on this machine, on one thread or on its GPU, in three minutes or so.
 
-    On a GPU the tile sizes of the fused kernels are searched first, for 15 minutes unless told otherwise.
+    A GPU takes longer, for kernels are compiled; and tile sizes of the fused ones are searched first, for 15 minutes
+    unless told otherwise.
 
     Example: lambdanets tune --out profile.json
 
@@ -35,11 +36,7 @@ def tune(
         minutes: Most of searching tile sizes on a GPU; 0 keeps the built-in ones.
     """
     with mistakes_reported():
-        if not out.parent.is_dir() or out.is_dir():
-            raise ValueError(f"--out: got '{out}', wanted a file in a folder that exists.")
-        if minutes is not None and (device == "cpu" or not 0 <= minutes < float("inf")):
-            raise ValueError(f"--minutes: got {minutes:g}, wanted 0 or more, with --device cuda.")
-        check_writable(out)  # before minutes of measuring
+        _check(out, device, minutes)
         import torch
         from rich.progress import track
 
@@ -62,6 +59,15 @@ def tune(
     print(f"wrote {out}")
 
 
+def _check(out: Path, device: str, minutes: float | None) -> None:
+    """Raise ValueError for options that do not fit, before minutes of measuring."""
+    if not out.parent.is_dir() or out.is_dir():
+        raise ValueError(f"--out: got '{out}', wanted a file in a folder that exists.")
+    if minutes is not None and (device == "cpu" or not 0 <= minutes < float("inf")):
+        raise ValueError(f"--minutes: got {minutes:g}, wanted 0 or more, with --device cuda.")
+    check_writable(out)
+
+
 def _with_launches(profile: "Profile", minutes: float, out: Path) -> "Profile":
     """The profile with the launch rows that were found; kept in the file after each, for the search takes long."""
     import torch
@@ -75,15 +81,17 @@ def _with_launches(profile: "Profile", minutes: float, out: Path) -> "Profile":
     if reason:
         print(f"no tile sizes are searched: {reason}")
         return profile
-    from lambdanets.ops.impl.triton.run import architecture_of
+    from lambdanets.ops.impl.triton.run import capability_of
     from lambdanets.ops.impl.triton.search import rows_of, search_launches
 
-    rows = rows_of(architecture_of(torch.empty(0, device=profile.device)))
+    rows = rows_of(capability_of(torch.empty(0, device=profile.device)))
     found = search_launches(rows, profile.device, minutes, stopwatch(profile.device))
+    tried = 0
     for index, one in enumerate(track(found, "searching tile sizes", total=len(rows))):
-        rows = (*rows[:index], one.row, *rows[index + 1 :])
+        rows, tried = (*rows[:index], one.row, *rows[index + 1 :]), tried + one.tried
         profile = replace(profile, launches=rows)
         profile.save(out)
         if one.share < 1:
             print(f"{one.row.what} of {one.row.least_columns} columns or more: × {one.share:.2f} by {one.row}")
+    print(f"tried {tried} rows beside the {len(rows)} built-in ones")
     return profile

@@ -62,8 +62,16 @@ def load_profile(path: str) -> Profile:
 
 def _profile(stored: Any) -> Profile:
     factors = {
-        order: {kind: (float(forward), float(backward)) for kind, (forward, backward) in kinds.items()}
+        order: {kind: (_factor(forward), _factor(backward)) for kind, (forward, backward) in kinds.items()}
         for order, kinds in stored["factors"].items()
     }
     launches = tuple(Launch(**row) for row in stored["launches"])
+    if len({row.architecture for row in launches}) > 1:
+        raise ValueError("got launch rows of several GPUs; want those of one")
     return Profile(str(stored["machine"]), factors, str(stored["device"]), launches)
+
+
+def _factor(stored: Any) -> float:
+    if not 0 <= float(stored) < float("inf"):
+        raise ValueError(f"got a factor of {stored}; want 0 or more")
+    return float(stored)

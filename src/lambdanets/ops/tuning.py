@@ -32,8 +32,11 @@ GPU_BATCH = 16
 """Images that problems have on a GPU for each one that they have on a CPU."""
 HOPELESS = 10
 """Calls that take this many times what they may take in all are not repeated."""
-LIKENESS = 1
-"""How much it counts that a kind of work differs from its whole order: as so many problems mispredicted by as much."""
+LIKENESS, LIKENESS_OF_GUESSES = 1, 1e-4
+"""How much it counts that a kind of work differs from its whole order: as so many problems mispredicted by as much.
+
+The latter where the built-in prices were not measured on such a device: those of a CPU say little of a GPU.
+"""
 CALIBRATION_PROBLEMS, CALIBRATION_NUMBERS, CALIBRATION_SEED = 40, 2**20, 77
 """How many make a profile, how many numbers their outputs have at most, and what they are drawn from."""
 Calls = dict[tuple[str, bool], Callable[[], object]]
@@ -145,13 +148,14 @@ def calibrate(problems: Sequence[Problem], start: Profile, seconds: float = 0.15
             for name, measured in measure_orders(problem, seconds, profile=start).items():
                 for backward, took in ((False, measured.forward), (True, measured.backward)):
                     points.setdefault((name, backward), []).append((orders[name].cost(problem, backward).parts, took))
-            yield replace(start, factors=_all_factors(points))
+            likeness = LIKENESS if is_measured(problem) else LIKENESS_OF_GUESSES
+            yield replace(start, factors=_all_factors(points, likeness))
     finally:
         torch.set_num_threads(threads)
 
 
-def _all_factors(points: Mapping[tuple[str, bool], Sequence[Point]]) -> dict[str, Factors]:
-    fitted = {key: fit_factors(mine) for key, mine in points.items()}
+def _all_factors(points: Mapping[tuple[str, bool], Sequence[Point]], likeness: float) -> dict[str, Factors]:
+    fitted = {key: fit_factors(mine, likeness) for key, mine in points.items()}
     return {
         name: {kind: (factor, fitted[name, True][kind]) for kind, factor in fitted[name, False].items()}
         for name, backward in fitted
@@ -159,10 +163,10 @@ def _all_factors(points: Mapping[tuple[str, bool], Sequence[Point]]) -> dict[str
     }
 
 
-def fit_factors(points: Sequence[Point]) -> dict[str, float]:
+def fit_factors(points: Sequence[Point], likeness: float = LIKENESS) -> dict[str, float]:
     """By kind of work the factor, none negative, that brings predictions closest to the measured times, relatively.
 
-    Each is held near the one common factor that fits best: a kind of which the problems have little keeps to that.
+    Each is held near one common factor, by `likeness`: a kind of which the problems have little keeps to that.
     """
     from scipy.optimize import nnls  # slow to import, and only a profile needs it
 
@@ -170,7 +174,7 @@ def fit_factors(points: Sequence[Point]) -> dict[str, float]:
     shares = torch.tensor([[parts.get(kind, 0) / took for kind in kinds] for parts, took in points]).double()
     sums = shares.sum(1)
     common = float(sums.sum() / sums.square().sum())
-    near = math.sqrt(LIKENESS) * torch.eye(len(kinds), dtype=torch.float64)
+    near = math.sqrt(likeness) * torch.eye(len(kinds), dtype=torch.float64)
     left, right = torch.cat([common * shares, near]), torch.cat([torch.ones_like(sums), near.sum(0)])
     return {kind: common * float(factor) for kind, factor in zip(kinds, nnls(left, right)[0], strict=True)}
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambdanets.ops.cost import Cost, Work
-from lambdanets.ops.impl.triton.launches import LAUNCHES
+from lambdanets.ops.impl.triton.launches import LAUNCHES, SEARCHED_HEADS, SEARCHED_KEYS, power_of_two
 from lambdanets.ops.impl.triton.pricing import count_cost, count_work
 from lambdanets.ops.launch import Launch
 from lambdanets.ops.line import Gradients, Needs, backward_on_plane, forward_on_plane
@@ -108,7 +108,11 @@ def backward(
 
 @dataclass(frozen=True)
 class Launched:
-    """This order by other rows of the launch table: those that `lambdanets tune` found for a GPU."""
+    """This order by other rows of the launch table: those that `lambdanets tune` found for a GPU.
+
+    They hold on GPUs of the same compute capability, and for layers that they were searched on: tiles that fit there
+    need not fit elsewhere. All others go by the built-in rows.
+    """
 
     launches: tuple[Launch, ...]
 
@@ -123,21 +127,25 @@ class Launched:
 
     def cost(self, problem: Problem, backward: bool) -> Cost:
         """As of the order."""
-        return cost(problem, backward, self.launches)
+        return cost(problem, backward, self.launches if _is_searched(problem.h, problem.k, problem.u) else LAUNCHES)
 
     def forward(self, query: Tensor, value: Tensor, table: Tensor) -> Tensor:
         """As of the order."""
-        return forward(query, value, table, self._table)
+        return forward(query, value, table, self._rows(query, value))
 
     def backward(self, grad: Tensor, query: Tensor, value: Tensor, table: Tensor, needs: Needs) -> Gradients:
         """As of the order."""
-        return backward(grad, query, value, table, needs, self._table)
+        return backward(grad, query, value, table, needs, self._rows(query, value))
 
-    @property
-    def _table(self) -> tuple[Launch, ...]:
-        """These rows, and the built-in ones for other GPUs."""
-        own = {row.architecture for row in self.launches}
-        return *self.launches, *(row for row in LAUNCHES if row.architecture not in own)
+    def _rows(self, query: Tensor, value: Tensor) -> tuple[Launch, ...]:
+        from lambdanets.ops.impl.triton.run import capability_of
+
+        is_here = capability_of(query) == self.launches[0].architecture
+        return self.launches if is_here and _is_searched(query.shape[1], query.shape[2], value.shape[2]) else LAUNCHES
+
+
+def _is_searched(h: int, k: int, u: int) -> bool:
+    return h <= SEARCHED_HEADS and power_of_two(k) == SEARCHED_KEYS and u == 1
 
 
 def _on_device(tensor: Tensor) -> AbstractContextManager[object]:

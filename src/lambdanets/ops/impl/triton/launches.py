@@ -9,6 +9,8 @@ import math
 
 from lambdanets.ops.launch import Launch, Pass
 
+SEARCHED_HEADS, SEARCHED_KEYS = 4, 16
+"""The paper's: what rows are searched on, u = 1, and what those that are found are used for."""
 PROGRAMS, LEAST_STEPS = 528, 8
 """Programs that the gradient of R is cut into, about: four for each multiprocessor of an H100. Its steps, at least."""
 
@@ -24,7 +26,7 @@ def _rows(what: Pass, architecture: int, itemsize: int, *sizes: tuple[int, int, 
 
 
 LAUNCHES: tuple[Launch, ...] = (
-    *_rows("output", 80, 2, (0, 32, 128, 32, 4, 3), (64, 64, 128, 32, 4, 3), (128, 128, 128, 32, 4, 3)),
+    *_rows("output", 80, 2, (0, 32, 128, 32, 8, 3), (64, 64, 128, 32, 4, 3), (128, 128, 128, 32, 8, 3)),
     *_rows("output", 80, 4, (0, 32, 128, 16, 4, 3), (64, 64, 128, 16, 4, 3)),
     *_rows("output", 90, 2, (0, 64, 128, 32, 4, 4), (64, 64, 128, 64, 4, 3)),
     *_rows("output", 90, 2, (128, 128, 128, 64, 4, 4), (1024, 128, 256, 64, 8, 3)),
@@ -38,7 +40,7 @@ LAUNCHES: tuple[Launch, ...] = (
     *_rows("value", 90, 2, (0, 64, 128, 64, 4, 3), (128, 128, 128, 64, 8, 3)),
     *_rows("value", 90, 4, (0, 64, 64, 32, 4, 2)),
     *_rows("table", 80, 2, (0, 32, 128, 128, 8, 3)),
-    *_rows("table", 80, 4, (0, 32, 128, 64, 8, 2)),
+    *_rows("table", 80, 4, (0, 32, 128, 32, 8, 2)),
     *_rows("table", 90, 2, (0, 64, 128, 128, 8, 3)),
     *_rows("table", 90, 4, (0, 32, 128, 64, 8, 2)),
 )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lambdanets.ops.impl.triton.launches import (
+    LAUNCHES,
     channel_tile,
     column_tile,
     context_tile,
@@ -80,7 +81,7 @@ class Maps:
             value.permute(0, 3, 4, 2, 1).contiguous(),
             crop_table(table, value.shape[3:]).contiguous(),
             launches,
-            architecture_of(query),
+            capability_of(query) if launches is not LAUNCHES else built_in_for(capability_of(query)),
         )
 
     @property
@@ -149,12 +150,17 @@ class Maps:
         return result
 
 
-def architecture_of(tensor: Tensor) -> int:
-    """The compute capability whose launch rows fit the tensor's device, times ten; 80 for the interpreter."""
+def capability_of(tensor: Tensor) -> int:
+    """The compute capability of the tensor's device, times ten; 80 for the interpreter."""
     if tensor.device.type != "cuda":
         return 80
     major, minor = torch.cuda.get_device_capability(tensor.device)
-    return 80 if major == 12 else 10 * major + minor  # 12.x has no more shared memory than 8.6
+    return 10 * major + minor
+
+
+def built_in_for(capability: int) -> int:
+    """The capability whose built-in rows fit a GPU of this one."""
+    return 80 if capability // 10 == 12 else capability  # 12.x has no more shared memory than 8.6
 
 
 def run_output(maps: Maps) -> Tensor:
@@ -188,7 +194,7 @@ def _run_window(maps: Maps, row: Launch, kernel: Any, inputs: tuple[Tensor, Tens
             kernel,
             (maps.tiles(tile) * -(-b // images) * -(-v // channels),),
             (*inputs, table, result, b, h, k, v, u, *maps.geometry(tile)),
-            {**constants, "STEP": row.step, **maps.precision},
+            {**constants, "STEP": row.step, "DEEP": u > 1, **maps.precision},
             row.warps,
             row.stages,
         )

@@ -53,6 +53,13 @@ def offset_block(first, reach, size, TILE: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def next_digit(digit, higher, base):
+    """A digit that has grown by one or stayed, and the one above it, the carry taken over."""
+    carry = digit >= base
+    return tl.where(carry, 0, digit), higher + carry.to(tl.int32)
+
+
+@triton.jit
 def table_gradient_kernel(
     grad, query, value, parts, b, h, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
     CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
@@ -74,27 +81,32 @@ def table_gradient_kernel(
     channel_blocks = tl.cdiv(v, CHANNELS)
     steps = tiles_y * tiles_x * b * channel_blocks
     each = tl.cdiv(steps, tl.num_programs(1))
+    # Where a query and a context position lie, from the first position of a tile on.
+    hy, hx, ky, kx = head_item // TILE_X, head_item % TILE_X, key_item // TILE_X, key_item % TILE_X
+    h_place, k_place, m_place = hy * size_x + hx, ky * size_x + kx, (dy - reach_y) * size_x + dx - reach_x
+    begin = part * each
+    channel_block, image, tile = begin % channel_blocks, begin // channel_blocks % b, begin // channel_blocks // b
+    tile_x, tile_y = tile % tl.maximum(tiles_x, 1), tile // tl.maximum(tiles_x, 1)
     total = tl.zeros((TILE * KEYS, BLOCK_Y * BLOCK_X), tl.float32)
-    for step in range(part * each, tl.minimum(part * each + each, steps)):
-        channels = step % channel_blocks * CHANNELS + tl.arange(0, CHANNELS)
-        image, tile = step // channel_blocks % b, step // channel_blocks // b
-        y0, x0 = (low_y + tile // tiles_x) * TILE_Y, (low_x + tile % tiles_x) * TILE_X
-        start = image.to(tl.int64) * size_y * size_x
-        hy, hx = y0 + head_item // TILE_X, x0 + head_item % TILE_X
-        ky, kx = y0 + key_item // TILE_X, x0 + key_item % TILE_X
+    for _ in range(begin, tl.minimum(begin + each, steps)):
+        channels = channel_block * CHANNELS + tl.arange(0, CHANNELS)
+        y0, x0 = (low_y + tile_y) * TILE_Y, (low_x + tile_x) * TILE_X
+        start, first = image.to(tl.int64) * size_y * size_x, y0 * size_x + x0
         g = lambda_gradients(
-            grad, query, start + hy * size_x + hx, start + ky * size_x + kx,
-            (hy < size_y) & (hx < size_x), (ky < size_y) & (kx < size_x),
+            grad + start * h * v, query + start * h * k, first + h_place, first + k_place,
+            (hy < size_y - y0) & (hx < size_x - x0), (ky < size_y - y0) & (kx < size_x - x0),
             by_head // TILE, head_item, key_item, by_key % KEYS, channels, h, k, v, False, PRECISION,
         )  # fmt: skip
-        my, mx = y0 + dy - reach_y, x0 + dx - reach_x
+        my, mx = dy + (y0 - reach_y), dx + (x0 - reach_x)
         seen = (my >= 0) & (my < size_y) & (mx >= 0) & (mx < size_x)
-        context = (start + my * size_x + mx) * u + depth
         values = tl.load(
-            value + (context * v)[:, None] + channels[None, :],
+            value + start * u * v + (((first + m_place) * u + depth).to(tl.int64) * v)[:, None] + channels[None, :],
             mask=seen[:, None] & (channels < v)[None, :], other=0.0,
         )  # fmt: skip
         total = tl.dot(g.to(values.dtype), tl.trans(values), total, input_precision=PRECISION)
+        channel_block, image = next_digit(channel_block + 1, image, channel_blocks)
+        image, tile_x = next_digit(image, tile_x, b)
+        tile_x, tile_y = next_digit(tile_x, tile_y, tiles_x)
     row = ((part * u + depth).to(tl.int64) * box_y + dy) * box_x + dx
     place = (row * (TILE * KEYS))[None, :] + by_key[:, None]
     tl.store(parts + place, total, mask=((dy < box_y) & (dx < box_x))[None, :])

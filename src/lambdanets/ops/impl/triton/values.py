@@ -15,9 +15,10 @@ import triton.language as tl
 from lambdanets.ops.impl.triton.window import (
     first_offsets,
     lambda_gradients,
-    next_offsets,
+    next_x,
     tile_positions,
     visible_range,
+    way,
 )
 
 
@@ -45,23 +46,26 @@ def value_gradient_kernel(
     height, width = high_y - low_y, high_x - low_x
     # Queries twice over: once for every head, once for every key.
     by_head, by_key = tl.arange(0, HEADS * STEP), tl.arange(0, STEP * KEYS)
-    hx, hy, h_beyond = first_offsets(by_head % STEP, width, height)
-    kx, ky, k_beyond = first_offsets(by_key // KEYS, width, height)
+    first = (y0 + low_y - reach_y) * size_x + (x0 + low_x - reach_x)
+    hx, hy, _ = first_offsets(by_head % STEP, width, height)
+    kx, ky, _ = first_offsets(by_key // KEYS, width, height)
+    h_place, k_place, entry = first + hy * size_x + hx, first + ky * size_x + kx, (low_y + ky) * box_x + low_x + kx
     total = tl.zeros((CHANNELS, DEPTHS * TILE), tl.float32)
-    for _ in range(0, height * width, STEP):
-        first = image_start + (y0 + low_y - reach_y) * size_x + (x0 + low_x - reach_x)
+    for start in range(0, height * width, STEP):
+        h_inside, k_inside = by_head % STEP < height * width - start, by_key // KEYS < height * width - start
         g = lambda_gradients(
-            grad, query, first + hy * size_x + hx, first + ky * size_x + kx, h_beyond < 1, k_beyond < 1,
+            grad + image_start * h * v, query + image_start * h * k, h_place, k_place, h_inside, k_inside,
             by_head // STEP, by_head % STEP, by_key // KEYS, by_key % KEYS, channels, h, k, v, True, PRECISION,
         )  # fmt: skip
-        entry = ((low_y + ky) * box_x + low_x + kx) * KEYS + by_key % KEYS
         entries = tl.load(
-            table + (entry.to(tl.int64) * (DEPTHS * TILE_X))[:, None] + shifted[None, :],
-            mask=(k_beyond < 1)[:, None], other=0.0,
+            table + ((entry * KEYS + by_key % KEYS).to(tl.int64) * (DEPTHS * TILE_X))[:, None] + shifted[None, :],
+            mask=k_inside[:, None], other=0.0,
         )  # fmt: skip
         total = tl.dot(g.to(entries.dtype), entries, total, input_precision=PRECISION)
-        hx, hy, h_beyond = next_offsets(hx, hy, h_beyond, width, height, STEP)
-        kx, ky, k_beyond = next_offsets(kx, ky, k_beyond, width, height, STEP)
+        hx, h_carry = next_x(hx, width, STEP)
+        kx, k_carry = next_x(kx, width, STEP)
+        h_place, k_place = h_place + way(h_carry, width, size_x, STEP), k_place + way(k_carry, width, size_x, STEP)
+        entry += way(k_carry, width, box_x, STEP)
     depths = tl.arange(0, DEPTHS)
     position, on_map = tile_positions(y0, x0, size_y, size_x, TILE_Y, TILE_X)
     place = (image_start + position)[None, None, :] * u + depths[None, :, None]

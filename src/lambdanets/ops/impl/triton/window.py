@@ -23,16 +23,28 @@ def first_offsets(s, width, height):
 
 
 @triton.jit
-def next_offsets(x, y, u, width, height, STEP: tl.constexpr):
-    """The offsets STEP further on: carried like digits, for a division costs twenty instructions."""
-    row = STEP // width
+def next_x(x, width, STEP: tl.constexpr):
+    """The x of offsets STEP further on, and whether it has been carried over into the next row.
+
+    Offsets are counted on like digits: a division costs twenty instructions, and tensor cores do not wait for them.
+    """
     x += STEP % width
-    carry_x = x >= width
-    x = tl.where(carry_x, x - width, x)
-    y += row % height + carry_x.to(tl.int32)
-    carry_y = y >= height
-    y = tl.where(carry_y, y - height, y)
-    return x, y, u + row // height + carry_y.to(tl.int32)
+    carry = x >= width
+    return tl.where(carry, x - width, x), carry
+
+
+@triton.jit
+def way(carry, width, row, STEP: tl.constexpr):
+    """How far these offsets have come where rows are `row` long."""
+    return STEP // width * row + STEP % width + tl.where(carry, row - width, 0)
+
+
+@triton.jit
+def next_y(y, carry_x, width, height, STEP: tl.constexpr):
+    """The y of the same offsets, and how many times it has been carried over into the next u."""
+    y += STEP // width % height + carry_x.to(tl.int32)
+    carry = y >= height
+    return tl.where(carry, y - height, y), STEP // width // height + carry.to(tl.int32)
 
 
 @triton.jit
@@ -58,8 +70,8 @@ def program_tiles(
 @triton.jit
 def tile_lambdas(
     value, table, image, channel, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
-    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, BY_COLUMN: tl.constexpr,
-    PRECISION: tl.constexpr,
+    IMAGES: tl.constexpr, CHANNELS: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr, DEEP: tl.constexpr,
+    BY_COLUMN: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The lambdas of one tile in fp32, columns c by rows (k, i) if BY_COLUMN, else rows by columns.
 
@@ -74,27 +86,30 @@ def tile_lambdas(
     height, width = high_y - low_y, high_x - low_x
     n = size_y.to(tl.int64) * size_x
     columns = value + images.to(tl.int64) * n * u * v + channels
-    rows = tl.arange(0, ROWS)
-    x, y, ui = first_offsets(tl.arange(0, STEP), width, height)
+    rows, s = tl.arange(0, ROWS), tl.arange(0, STEP)
+    x, y, ui = first_offsets(s, width, height)
+    place = ((y0 + low_y - reach_y + y) * size_x + (x0 + low_x - reach_x + x)) * u + ui
+    entry = (ui * box_y + low_y + y) * box_x + low_x + x
+    total = u * height * width
     if BY_COLUMN:
         lambdas = tl.zeros((COLUMNS, ROWS), tl.float32)
     else:
         lambdas = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for _ in range(0, u * height * width, STEP):
-        inside = ui < u
-        position = (y0 + low_y - reach_y + y) * size_x + (x0 + low_x - reach_x + x)
+    for start in range(0, total, STEP):
+        inside = s < total - start
         values = tl.load(
-            columns[None, :] + ((position.to(tl.int64) * u + ui) * v)[:, None],
-            mask=inside[:, None] & exists[None, :],
-            other=0.0,
+            columns[None, :] + (place.to(tl.int64) * v)[:, None], mask=inside[:, None] & exists[None, :], other=0.0
         )
-        entry = (ui * box_y + low_y + y) * box_x + low_x + x
         entries = tl.load(table + (entry.to(tl.int64) * ROWS)[:, None] + rows[None, :], mask=inside[:, None], other=0.0)
         if BY_COLUMN:
             lambdas = tl.dot(tl.trans(values), entries, lambdas, input_precision=PRECISION)
         else:
             lambdas = tl.dot(tl.trans(entries), values, lambdas, input_precision=PRECISION)
-        x, y, ui = next_offsets(x, y, ui, width, height, STEP)
+        x, carry = next_x(x, width, STEP)
+        place, entry = place + way(carry, width, size_x, STEP) * u, entry + way(carry, width, box_x, STEP)
+        if DEEP:
+            y, deeper = next_y(y, carry, width, height, STEP)
+            place, entry = place + deeper * (1 - height * size_x * u), entry + deeper * ((box_y - height) * box_x)
     return lambdas
 
 
@@ -110,7 +125,7 @@ def tile_positions(y0, x0, size_y, size_x, TILE_Y: tl.constexpr, TILE_X: tl.cons
 def program_lambdas(
     value, table, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
     IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
-    STEP: tl.constexpr, BY_COLUMN: tl.constexpr, PRECISION: tl.constexpr,
+    STEP: tl.constexpr, DEEP: tl.constexpr, BY_COLUMN: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The lambdas of this program's tile, and whose they are: block of channels, images, channels, keys, positions.
 
@@ -119,7 +134,7 @@ def program_lambdas(
     y0, x0, image, block = program_tiles(size_y, size_x, v, IMAGES, CHANNELS, TILE_Y, TILE_X)
     lambdas = tile_lambdas(
         value, table, image, block * CHANNELS, y0, x0, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
-        IMAGES, CHANNELS, KEYS * TILE_Y * TILE_X, STEP, BY_COLUMN, PRECISION,
+        IMAGES, CHANNELS, KEYS * TILE_Y * TILE_X, STEP, DEEP, BY_COLUMN, PRECISION,
     )  # fmt: skip
     images, channels = image + tl.arange(0, IMAGES), block * CHANNELS + tl.arange(0, CHANNELS)
     keys = tl.arange(0, KEYS)
@@ -135,15 +150,16 @@ def lambda_gradients(
     """G[v, (i, k)] = Σ_h dy[v, (h, i)] q[(h, i), k] in fp32, for some queries i of one image; else its transpose.
 
     A product of matrices, q laid out with zeros where the query i of a head is not that of a key: more products than
-    needed, but on tensor cores. `head_*` are of every (h, i), `key_*` of every (i, k); a place is an (image, n).
+    needed, but on tensor cores. `head_*` are of every (h, i), `key_*` of every (i, k); a place is a position of the
+    image that `grad` and `query` point to.
     """
     heads_here = head_exists & (head < h)
     dy = tl.load(
-        grad + ((head_place * h + head) * v)[:, None] + channels[None, :],
+        grad + ((head_place * h + head).to(tl.int64) * v)[:, None] + channels[None, :],
         mask=heads_here[:, None] & (channels < v)[None, :], other=0.0,
     )  # fmt: skip
     q = tl.load(
-        query + (head * k)[:, None] + (key_place * h * k + key)[None, :],
+        query + (head * k)[:, None] + ((key_place * h).to(tl.int64) * k + key)[None, :],
         mask=(head_item[:, None] == key_item[None, :]) & heads_here[:, None] & (key_exists & (key < k))[None, :],
         other=0.0,
     )
@@ -158,14 +174,14 @@ def lambda_gradients(
 def output_kernel(
     query, value, table, output, b, h, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
     IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
-    STEP: tl.constexpr, PRECISION: tl.constexpr,
+    STEP: tl.constexpr, DEEP: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """y[image, n, h, v] = Σ_k q[image, n, h, k] λ[(image, v), (k, n)] for a tile of n and some (image, v)."""
     TILE: tl.constexpr = TILE_Y * TILE_X
     size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
     lambdas, _, images, channels, keys, position, on_map = program_lambdas(
         value, table, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
-        IMAGES, CHANNELS, KEYS, TILE_Y, TILE_X, STEP, True, PRECISION,
+        IMAGES, CHANNELS, KEYS, TILE_Y, TILE_X, STEP, DEEP, True, PRECISION,
     )  # fmt: skip
     lambdas = tl.reshape(lambdas, (IMAGES, CHANNELS, KEYS, TILE))
     place = (images.to(tl.int64) * size_y * size_x)[:, None] + position[None, :]  # IMAGES TILE
@@ -186,14 +202,14 @@ def output_kernel(
 def query_gradient_kernel(
     grad, value, table, d_query, b, h, k, v, u, size_y, size_x, box_y, box_x, reach_y, reach_x,
     IMAGES: tl.constexpr, CHANNELS: tl.constexpr, KEYS: tl.constexpr, TILE_Y: tl.constexpr, TILE_X: tl.constexpr,
-    STEP: tl.constexpr, PRECISION: tl.constexpr,
+    STEP: tl.constexpr, DEEP: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dq[block of v, image, n, h, k] = Σ_v dy[image, n, h, v] λ[(k, n), (image, v)], the sum over this block of v."""
     TILE: tl.constexpr = TILE_Y * TILE_X
     size_y, size_x = tl.cast(size_y, tl.int32), tl.cast(size_x, tl.int32)
     lambdas, block, images, channels, keys, position, on_map = program_lambdas(
         value, table, b, size_y, size_x, u, v, box_y, box_x, reach_y, reach_x,
-        IMAGES, CHANNELS, KEYS, TILE_Y, TILE_X, STEP, False, PRECISION,
+        IMAGES, CHANNELS, KEYS, TILE_Y, TILE_X, STEP, DEEP, False, PRECISION,
     )  # fmt: skip
     lambdas = tl.reshape(lambdas, (KEYS, TILE, IMAGES, CHANNELS))
     n = size_y.to(tl.int64) * size_x
