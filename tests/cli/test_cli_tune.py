@@ -10,7 +10,7 @@ import torch
 
 from lambdanets.cli import main
 from lambdanets.ops.launch import Launch
-from lambdanets.ops.profile import load_profile
+from lambdanets.ops.profile import Profile, load_profile
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
@@ -100,3 +100,11 @@ def test_without_minutes_and_without_triton_the_built_in_rows_stand(
         main(["tune", "--out", str(path), "--device", "cuda", *words])
         assert load_profile(str(path)).launches == ()
         assert ("no tile sizes are searched: Triton is not installed" in capsys.readouterr().out) is (not words)
+
+
+def test_a_profile_of_a_gpu_explains_nothing_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Profile("a GPU", device="cuda").save(tmp_path / "gpu.json")
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", "--map", "8x8", "--scope", "5", "--profile", str(tmp_path / "gpu.json")])
+    assert ended.value.code == 2
+    assert "is of a GPU, and what is explained here is computed on the CPU" in capsys.readouterr().err

@@ -273,3 +273,18 @@ def test_a_calibration_on_a_gpu_says_nothing_of_the_cpu(monkeypatch):
     *_, profile = calibrate([there, there], Profile("there", device="cuda"))
     assert profile.device == "cuda"
     assert choose(problem(), profile=profile) is choose(problem())
+
+
+def test_a_call_by_a_profile_compiles_to_one_graph_and_chooses_when_it_runs(tmp_path, monkeypatch):
+    p, path = problem(), tmp_path / "profile.json"
+    usual = choose(p)
+    slowed(p, usual.NAME).save(path)
+    ran = []
+    for order in ORDERS:
+        forward = order.forward
+        monkeypatch.setattr(order, "forward", lambda *q, o=order, f=forward: ran.append(o.NAME) or f(*q))
+    tensors = torch.randn(1, 4, 4, 8, 8), None, torch.randn(1, 8, 1, 8, 8), torch.randn(4, 1, 5, 5)
+    compiled = torch.compile(apply_lambdas, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*tensors, impl=f"auto:{path}"), apply_lambdas(*tensors, impl="reference"))
+    assert len(ran) == 1
+    assert ran[0] == choose(p, profile=load_profile(str(path))).NAME != usual.NAME
