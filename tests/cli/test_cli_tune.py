@@ -54,6 +54,9 @@ def test_minutes_of_searching_are_refused_where_nothing_is_searched(
     assert "wanted 0 or more, with --device cuda" in capsys.readouterr().err
 
 
+FACTORS = {"dense": {"setup": (2.0, 3.0), "moved": (0.5, 0.25)}}
+
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A GPU that is not there: what would be asked of it is answered here."""
@@ -62,7 +65,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: (9, 0))
     monkeypatch.setattr("torch.empty", lambda *_, device: SimpleNamespace(device=torch.device(device)))
     monkeypatch.setattr("lambdanets.ops.stopwatch.stopwatch", lambda _: None)
-    monkeypatch.setattr("lambdanets.ops.tuning.calibrate", lambda problems, start: [start for _ in problems])
+    calibrated = [Profile("a GPU", FACTORS, "cuda")]
+    monkeypatch.setattr("lambdanets.ops.tuning.calibrate", lambda *_: calibrated)
     return monkeypatch
 
 
@@ -75,7 +79,9 @@ def test_launch_rows_that_were_found_are_in_the_profile(
     def find(rows: tuple[Launch, ...], device: str, minutes: float, timed: object) -> Iterator[object]:
         asked.append(minutes)
         yield search.Found(replace(rows[0], stages=5), 0.5, 7)
-        assert load_profile(str(path)).launches == (replace(rows[0], stages=5), *rows[1:])  # kept by now
+        kept = load_profile(str(path))
+        assert kept.launches == (replace(rows[0], stages=5), *rows[1:])
+        assert kept.factors == FACTORS
         yield from (search.Found(row) for row in rows[1:])
 
     path = tmp_path / "profile.json"
@@ -89,6 +95,7 @@ def test_launch_rows_that_were_found_are_in_the_profile(
     printed = capsys.readouterr().out
     assert "× 0.50" in printed
     assert "tried 7 rows" in printed
+    assert "dense          forward × 0.50 to 2.00  backward × 0.25 to 3.00" in printed
 
 
 def test_without_minutes_and_without_triton_the_built_in_rows_stand(

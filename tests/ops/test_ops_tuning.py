@@ -68,7 +68,7 @@ def test_no_factor_is_negative():
 
 
 def test_calibration_measures_every_order_it_runs(tmp_path):
-    *_, profile = calibrate([problem(), problem((9, 12), (17, 23))], Profile("here"), seconds=0.001)
+    *_, profile = calibrate(Profile("here"), [problem(), problem((9, 12), (17, 23))], seconds=0.001)
     assert profile.machine == "here"
     assert set(profile.factors) <= {order.NAME for order in ORDERS}
     assert len(profile.factors) >= 3
@@ -203,7 +203,7 @@ def test_launches_of_a_profile_are_kept_and_gone_by(tmp_path):
 
 def test_calibration_keeps_the_launches():
     start = Profile("a GPU", launches=(ROW,))
-    *_, profile = calibrate([problem()], start, seconds=0.001)
+    *_, profile = calibrate(start, [problem()], seconds=0.001)
     assert profile.launches == (ROW,)
 
 
@@ -254,7 +254,7 @@ def test_an_order_that_fails_on_a_gpu_is_left_out_with_a_warning(monkeypatch):
 
     there = dataclasses.replace(problem(), device="cuda")
     orders = {order.NAME: order for order in ORDERS}
-    monkeypatch.setattr("lambdanets.ops.tuning.worth_measuring", lambda *_: [orders["dense"], orders["rows"]])
+    monkeypatch.setattr("lambdanets.ops.tuning.worth_measuring", lambda _: [orders["dense"], orders["rows"]])
     monkeypatch.setattr("lambdanets.ops.tuning.finish", lambda _: None)
     monkeypatch.setattr("lambdanets.ops.tuning.stopwatch", lambda _: lambda call: [call(), 1e-3][1])
     tensors = measure_orders.__globals__["_tensors"](problem())
@@ -269,8 +269,8 @@ def test_an_order_that_fails_on_a_gpu_is_left_out_with_a_warning(monkeypatch):
 def test_a_calibration_on_a_gpu_says_nothing_of_the_cpu(monkeypatch):
     there = on_gpu(problem())
     took = measure_orders(problem(), seconds=0.001)
-    monkeypatch.setattr("lambdanets.ops.tuning.measure_orders", lambda *_, profile: took)
-    *_, profile = calibrate([there, there], Profile("there", device="cuda"))
+    monkeypatch.setattr("lambdanets.ops.tuning.measure_orders", lambda *_: took)
+    *_, profile = calibrate(Profile("there", device="cuda"), [there, there])
     assert profile.device == "cuda"
     assert choose(problem(), profile=profile) is choose(problem())
 

@@ -33,8 +33,8 @@ def explain(
         from lambdanets.ops.tuning import measure_orders
 
         torch.set_num_threads(1)
-        runnable = problem.scope and problem.pair_mask is None
-        measured = measure_orders(problem, memory=True) if measure and runnable else {}
         if profile and load_profile(str(profile)).device != problem.device:
             raise ValueError(f"--profile: '{profile}' is of a GPU, and what is explained here is computed on the CPU.")
+        runnable = problem.scope and problem.pair_mask is None
+        measured = measure_orders(problem, memory=True) if measure and runnable else {}
         print(explain_problem(problem, f"auto:{profile}" if profile else "auto", measured))

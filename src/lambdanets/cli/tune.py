@@ -1,6 +1,7 @@
 """`lambdanets tune`: measure the contraction orders on this machine and keep what "auto" should know of it."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,8 +24,7 @@ def tune(
 ) -> None:
     """Measure every contraction order on this machine, on one thread or on its GPU, in three minutes or so.
 
-    A GPU takes longer, for kernels are compiled; and tile sizes of the fused ones are searched first, for 15 minutes
-    unless told otherwise.
+    On a GPU kernels are compiled first, and better tile sizes for the fused ones are searched afterwards.
 
     Example: lambdanets tune --out profile.json
 
@@ -33,7 +33,7 @@ def tune(
     Args:
         out: The file to write, replaced if it exists.
         device: What is measured; the profile says nothing about the other.
-        minutes: Most of searching tile sizes on a GPU; 0 keeps the built-in ones.
+        minutes: Most of searching tile sizes on a GPU, 15 unless said; 0 keeps the built-in ones.
     """
     with mistakes_reported():
         _check(out, device, minutes)
@@ -47,16 +47,21 @@ def tune(
             raise ValueError("--device cuda: PyTorch finds no GPU here: leave it out to measure on the CPU.")
         chip = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
         profile = Profile(f"{platform.node()}, {chip}", device=device)
-        if device == "cuda" and minutes != 0:
-            profile = _with_launches(profile, MINUTES if minutes is None else minutes, out)
         problems = calibration_problems(device)
-        for latest in track(calibrate(problems, profile), "measuring orders", total=len(problems)):
+        for latest in track(calibrate(profile, problems), "measuring orders", total=len(problems)):
             profile = latest
         profile.save(out)
-    print("order          work, in predicted seconds forward and backward → measured here")
+        if device == "cuda" and minutes != 0:
+            _search_launches(profile, MINUTES if minutes is None else minutes, out)
+    print("what every kind of work takes, over the built-in prediction")
     for order, factors in profile.factors.items():
-        print(f"{order:<14} {', '.join(f'{kind} × {a:.2f} {b:.2f}' for kind, (a, b) in factors.items())}")
+        forward, backward = zip(*factors.values(), strict=True)
+        print(f"{order:<14} forward × {_range(forward)}  backward × {_range(backward)}")
     print(f"wrote {out}")
+
+
+def _range(factors: Sequence[float]) -> str:
+    return f"{min(factors):.2f} to {max(factors):.2f}"
 
 
 def _check(out: Path, device: str, minutes: float | None) -> None:
@@ -68,8 +73,8 @@ def _check(out: Path, device: str, minutes: float | None) -> None:
     check_writable(out)
 
 
-def _with_launches(profile: "Profile", minutes: float, out: Path) -> "Profile":
-    """The profile with the launch rows that were found; kept in the file after each, for the search takes long."""
+def _search_launches(profile: "Profile", minutes: float, out: Path) -> None:
+    """Add to the profile in the file the launch rows that are found, each when it is found: this may be stopped."""
     import torch
     from rich.progress import track
 
@@ -80,7 +85,7 @@ def _with_launches(profile: "Profile", minutes: float, out: Path) -> "Profile":
     reason = triton.why_not(calibration_problems(profile.device)[0])
     if reason:
         print(f"no tile sizes are searched: {reason}")
-        return profile
+        return
     from lambdanets.ops.impl.triton.run import capability_of
     from lambdanets.ops.impl.triton.search import rows_of, search_launches
 
@@ -89,9 +94,7 @@ def _with_launches(profile: "Profile", minutes: float, out: Path) -> "Profile":
     tried = 0
     for index, one in enumerate(track(found, "searching tile sizes", total=len(rows))):
         rows, tried = (*rows[:index], one.row, *rows[index + 1 :]), tried + one.tried
-        profile = replace(profile, launches=rows)
-        profile.save(out)
+        replace(profile, launches=rows).save(out)
         if one.share < 1:
             print(f"{one.row.what} of {one.row.least_columns} columns or more: × {one.share:.2f} by {one.row}")
     print(f"tried {tried} rows beside the {len(rows)} built-in ones")
-    return profile

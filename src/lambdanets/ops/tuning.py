@@ -15,13 +15,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lambdanets.ops.choice import Order, orders_of, why_not
+from lambdanets.ops.choice import ORDERS, Order, why_not
 from lambdanets.ops.cost import is_measured
 from lambdanets.ops.explanation import Measurement
 from lambdanets.ops.layout import in_layout
 from lambdanets.ops.memory import extra_bytes
 from lambdanets.ops.problem import Problem
-from lambdanets.ops.profile import BUILT_IN, Factors, Profile
+from lambdanets.ops.profile import Factors, Profile
 from lambdanets.ops.stopwatch import Stopwatch, finish, stopwatch
 
 SLOWER = 12
@@ -79,16 +79,14 @@ def on_gpu(problem: Problem, device: str = "cuda", dtype: torch.dtype = torch.bf
     return replace(problem, b=GPU_BATCH * problem.b, device=device, dtype=dtype)
 
 
-def measure_orders(
-    problem: Problem, seconds: float = 0.5, *, memory: bool = False, profile: Profile = BUILT_IN
-) -> dict[str, Measurement]:
+def measure_orders(problem: Problem, seconds: float = 0.5, *, memory: bool = False) -> dict[str, Measurement]:
     """Forward and backward of every able order that is worth running, each for about `seconds`; memory if asked.
 
     On a GPU an order that fails, for want of memory say, is left out with a warning.
     """
     query, value, table, grad = _tensors(problem)
     calls: Calls = {}
-    for order in worth_measuring(problem, profile):
+    for order in worth_measuring(problem):
         mine: Calls = {
             (order.NAME, False): lambda o=order: o.forward(query, value, table),
             (order.NAME, True): lambda o=order: o.backward(grad, query, value, table, (True, True, True)),
@@ -120,9 +118,9 @@ def _runs(calls: Calls, problem: Problem) -> bool:
     return True
 
 
-def worth_measuring(problem: Problem, profile: Profile = BUILT_IN) -> list[Order]:
+def worth_measuring(problem: Problem) -> list[Order]:
     """The able orders whose predictions are neither too large nor, where such were measured, hopelessly slow."""
-    able = [order for order in orders_of(profile.on(problem.device)) if why_not(order, problem) is None]
+    able = [order for order in ORDERS if why_not(order, problem) is None]
     costs = {order.NAME: [order.cost(problem, backward) for backward in (False, True)] for order in able}
     best = min(sum(cost.seconds for cost in both) for both in costs.values()) if costs else 0
     slowest = SLOWER * best if is_measured(problem) else float("inf")
@@ -134,33 +132,27 @@ def worth_measuring(problem: Problem, profile: Profile = BUILT_IN) -> list[Order
     ]
 
 
-def calibrate(problems: Sequence[Problem], start: Profile, seconds: float = 0.15) -> Iterator[Profile]:
-    """The profile with factors after each of the problems, the last one being the result; one thread is used.
-
-    Its launches are those of the profile to start from, and orders are measured by them.
-    """
+def calibrate(start: Profile, problems: Sequence[Problem], seconds: float = 0.15) -> Iterator[Profile]:
+    """The profile with factors after each of the problems, the last one being the result; one thread is used."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    points: dict[tuple[str, bool], list[Point]] = {}
+    orders = {order.NAME: order for order in ORDERS}
+    points: dict[str, tuple[list[Point], list[Point]]] = {}
     try:
         for problem in problems:
-            orders = {order.NAME: order for order in orders_of(start)}
-            for name, measured in measure_orders(problem, seconds, profile=start).items():
+            for name, measured in measure_orders(problem, seconds).items():
                 for backward, took in ((False, measured.forward), (True, measured.backward)):
-                    points.setdefault((name, backward), []).append((orders[name].cost(problem, backward).parts, took))
+                    parts = orders[name].cost(problem, backward).parts
+                    points.setdefault(name, ([], []))[backward].append((parts, took))
             likeness = LIKENESS if is_measured(problem) else LIKENESS_OF_GUESSES
-            yield replace(start, factors=_all_factors(points, likeness))
+            yield replace(start, factors={name: _both_factors(both, likeness) for name, both in points.items()})
     finally:
         torch.set_num_threads(threads)
 
 
-def _all_factors(points: Mapping[tuple[str, bool], Sequence[Point]], likeness: float) -> dict[str, Factors]:
-    fitted = {key: fit_factors(mine, likeness) for key, mine in points.items()}
-    return {
-        name: {kind: (factor, fitted[name, True][kind]) for kind, factor in fitted[name, False].items()}
-        for name, backward in fitted
-        if not backward
-    }
+def _both_factors(both: tuple[Sequence[Point], Sequence[Point]], likeness: float) -> Factors:
+    forward, backward = (fit_factors(points, likeness) for points in both)
+    return {kind: (factor, backward[kind]) for kind, factor in forward.items()}
 
 
 def fit_factors(points: Sequence[Point], likeness: float = LIKENESS) -> dict[str, float]:
@@ -171,7 +163,8 @@ def fit_factors(points: Sequence[Point], likeness: float = LIKENESS) -> dict[str
     from scipy.optimize import nnls  # slow to import, and only a profile needs it
 
     kinds = list(dict.fromkeys(kind for parts, _ in points for kind in parts))
-    shares = torch.tensor([[parts.get(kind, 0) / took for kind in kinds] for parts, took in points]).double()
+    ratios = [[parts.get(kind, 0) / took for kind in kinds] for parts, took in points]
+    shares = torch.tensor(ratios, dtype=torch.float64)
     sums = shares.sum(1)
     common = float(sums.sum() / sums.square().sum())
     near = math.sqrt(likeness) * torch.eye(len(kinds), dtype=torch.float64)

@@ -20,12 +20,10 @@ from torch import Tensor
 
 from lambdanets.ops.cost import Cost, Work
 from lambdanets.ops.impl.triton.launches import LAUNCHES, SEARCHED_HEADS, SEARCHED_KEYS, power_of_two
-from lambdanets.ops.impl.triton.pricing import count_cost, count_work
+from lambdanets.ops.impl.triton.pricing import NAME, count_cost, count_work
 from lambdanets.ops.launch import Launch
 from lambdanets.ops.line import Gradients, Needs, backward_on_plane, forward_on_plane
 from lambdanets.ops.problem import Problem
-
-NAME = "triton"
 
 MOST_KEYS, MOST_HEADS, MOST_DEPTHS = 64, 16, 16
 """Of k, h and u: a program holds all keys of a position, and unrolls the heads and depths."""
@@ -62,7 +60,7 @@ def work(problem: Problem) -> Work:
 
 def cost(problem: Problem, backward: bool, launches: tuple[Launch, ...] = LAUNCHES) -> Cost:
     """b·n·k·u·v multiply-adds a position of the box that a tile of queries sees; three of it backward, dV's larger."""
-    return count_cost(problem, backward, launches, NAME)
+    return count_cost(problem, backward, launches)
 
 
 def forward(

@@ -19,6 +19,7 @@ from lambdanets.ops.impl.triton.launches import (
 )
 from lambdanets.ops.problem import Problem
 
+NAME = "triton"
 GRADIENTS: tuple[Pass, ...] = ("query", "value", "table")
 """The passes of the backward pass."""
 PRICES: dict[int, Prices] = {
@@ -38,11 +39,11 @@ def count_work(problem: Problem, launches: tuple[Launch, ...]) -> Work:
     }
 
 
-def count_cost(problem: Problem, backward: bool, launches: tuple[Launch, ...], name: str) -> Cost:
+def count_cost(problem: Problem, backward: bool, launches: tuple[Launch, ...]) -> Cost:
     """b·n·k·u·v multiply-adds a position of the box that a tile of queries sees; three of it backward, dV's larger."""
     p, done, passes = problem, count_work(problem, launches), len(GRADIENTS) if backward else 1
     products = round(done["gradient products" if backward else "products"])
-    parts = predicted(p, name, done, PRICES[min(4, p.itemsize)], backward)
+    parts = predicted(p, NAME, done, PRICES[min(4, p.itemsize)], backward)
     return Cost(products + passes * p.b * p.n * p.h * p.k * p.v, _extra_bytes(p, backward, launches), parts)
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from lambdanets.ops.impl.triton.launches import (
-    LAUNCHES,
     channel_tile,
     column_tile,
     context_tile,
@@ -76,12 +75,14 @@ class Maps:
     @classmethod
     def of(cls, query: Tensor, value: Tensor, table: Tensor, launches: tuple[Launch, ...]) -> "Maps":
         """From a query (b, h, k, Y, X), a value (b, v, u, Y, X) and a table (k, u, *R)."""
+        capability = capability_of(query)
+        is_own = any(row.architecture == capability for row in launches)
         return cls(
             query.permute(0, 3, 4, 1, 2).contiguous(),
             value.permute(0, 3, 4, 2, 1).contiguous(),
             crop_table(table, value.shape[3:]).contiguous(),
             launches,
-            capability_of(query) if launches is not LAUNCHES else built_in_for(capability_of(query)),
+            capability if is_own else built_in_for(capability),
         )
 
     @property
