@@ -87,7 +87,7 @@ def test_a_run_judged_on_training_forms_leaves_the_test(tmp_path: Path, capsys: 
     assert f"lambdanets evaluate '{run}'" in out
     page = re.sub(r"base64,[^\"]*", "", (run / "report.html").read_text())
     assert "251 validation images" in page
-    assert "510" not in page
+    assert not re.search(r"\b510 (test )?images|\bof (the )?510\b", page)  # a measured share may have these digits
     assert "validation accuracy" in told(["evaluate", str(run)], capsys)[1]
 
 
