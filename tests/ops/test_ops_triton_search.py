@@ -200,7 +200,7 @@ def test_minutes_are_shared_out_and_a_built_in_row_that_fails_is_warned_of(monke
     assert now[0] <= 600
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_every_pass_runs_by_its_rows_and_their_neighbours():
     """By Triton's interpreter: equal results whatever the sizes, so that a share is a number."""
     code = (

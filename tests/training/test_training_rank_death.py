@@ -16,7 +16,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize(
-    ("place", "at", "action", "rank"), [("ranks: gradients", 5, "kill", 1), ("step: forward", 4, "stop", 0)]
+    ("place", "at", "action", "rank"),
+    [("ranks: gradients", 5, "kill", 1), pytest.param("step: forward", 4, "stop", 0, marks=pytest.mark.slow)],
 )
 def test_a_training_survives_the_loss_of_a_process(
     undisturbed: str, tmp_path: Path, place: str, at: int, action: str, rank: int
